@@ -1,0 +1,200 @@
+//! One resident set of images with labels.
+
+use crate::Result;
+use crate::table::{Table, thousands};
+use anyhow::{bail, ensure};
+use tch::{Kind, Tensor};
+
+/// Images and labels of one split (train or test), resident in memory.
+///
+/// Cloning is cheap: the tensors are shared, not copied.
+#[derive(Debug)]
+pub struct Split {
+    name: String,
+    images: Tensor,
+    labels: Tensor,
+    num_classes: i64,
+}
+
+impl Clone for Split {
+    fn clone(&self) -> Split {
+        Split {
+            name: self.name.clone(),
+            images: self.images.shallow_clone(),
+            labels: self.labels.shallow_clone(),
+            num_classes: self.num_classes,
+        }
+    }
+}
+
+impl Split {
+    /// A split from its tensors.
+    ///
+    /// # Shapes
+    /// `images` `[N, C, H, W]`, uint8; `labels` `[N]`, int64 in `0..num_classes`.
+    ///
+    /// # Errors
+    /// When a shape or dtype is another, the lengths differ, or a label is out of range.
+    pub fn new(name: &str, images: Tensor, labels: Tensor, num_classes: i64) -> Result<Split> {
+        let (image_size, label_size) = (images.size(), labels.size());
+        ensure!(
+            image_size.len() == 4 && images.kind() == Kind::Uint8,
+            "{name}: images are {:?} {image_size:?}, expected Uint8 [N, C, H, W]",
+            images.kind()
+        );
+        ensure!(
+            label_size.len() == 1 && labels.kind() == Kind::Int64,
+            "{name}: labels are {:?} {label_size:?}, expected Int64 [N]",
+            labels.kind()
+        );
+        ensure!(
+            image_size[0] == label_size[0],
+            "{name}: {} images but {} labels; each image needs one label",
+            image_size[0],
+            label_size[0]
+        );
+        if label_size[0] > 0 {
+            let (low, high) = (i64::try_from(labels.f_min()?)?, i64::try_from(labels.f_max()?)?);
+            if low < 0 || high >= num_classes {
+                bail!("{name}: labels run from {low} to {high}, expected 0 to {}", num_classes - 1);
+            }
+        }
+        Ok(Split { name: name.to_string(), images, labels, num_classes })
+    }
+
+    /// What this split is called, for example `train`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All images, `[N, C, H, W]`, uint8 0–255.
+    pub fn images(&self) -> &Tensor {
+        &self.images
+    }
+
+    /// All labels, `[N]`, int64.
+    pub fn labels(&self) -> &Tensor {
+        &self.labels
+    }
+
+    /// How many classes the labels can name.
+    pub fn num_classes(&self) -> i64 {
+        self.num_classes
+    }
+
+    /// How many images there are.
+    pub fn len(&self) -> usize {
+        self.images.size()[0] as usize
+    }
+
+    /// Whether there is no image at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The shape of one image, `[C, H, W]`.
+    pub fn image_shape(&self) -> [i64; 3] {
+        let size = self.images.size();
+        [size[1], size[2], size[3]]
+    }
+
+    /// One image, `[C, H, W]` uint8, and its label.
+    ///
+    /// # Errors
+    /// When `index` is not below [`len`](Split::len).
+    pub fn get(&self, index: usize) -> Result<(Tensor, i64)> {
+        ensure!(index < self.len(), "{}: no image {index}, there are {}", self.name, self.len());
+        let image = self.images.f_select(0, index as i64)?;
+        Ok((image, self.labels.f_int64_value(&[index as i64])?))
+    }
+
+    /// The images at these positions, in this order.
+    ///
+    /// # Errors
+    /// When a position is not below [`len`](Split::len).
+    pub fn select(&self, indices: &[i64]) -> Result<Split> {
+        if let Some(wrong) = indices.iter().find(|&&i| i < 0 || i >= self.len() as i64) {
+            bail!("{}: no image {wrong}, there are {}", self.name, self.len());
+        }
+        let index = Tensor::from_slice(indices).to_device(self.images.device());
+        Ok(Split {
+            name: self.name.clone(),
+            images: self.images.f_index_select(0, &index)?,
+            labels: self.labels.f_index_select(0, &index)?,
+            num_classes: self.num_classes,
+        })
+    }
+
+    /// The first `count` images, or all where there are fewer.
+    pub fn head(&self, count: usize) -> Split {
+        let count = count.min(self.len()) as i64;
+        Split {
+            name: self.name.clone(),
+            images: self.images.narrow(0, 0, count),
+            labels: self.labels.narrow(0, 0, count),
+            num_classes: self.num_classes,
+        }
+    }
+
+    /// The first image of each class that occurs, ordered by class.
+    pub fn first_of_each_class(&self) -> Result<Split> {
+        let labels = Vec::<i64>::try_from(&self.labels)?;
+        let firsts: Vec<i64> = (0..self.num_classes)
+            .filter_map(|class| labels.iter().position(|&label| label == class))
+            .map(|index| index as i64)
+            .collect();
+        self.select(&firsts)
+    }
+
+    /// How many images each class has.
+    pub fn class_counts(&self) -> Result<ClassCounts> {
+        let counts = self.labels.f_bincount(None::<&Tensor>, self.num_classes)?;
+        Ok(ClassCounts { split: self.name.clone(), counts: Vec::<i64>::try_from(counts)? })
+    }
+
+    /// Mean and standard deviation of the pixels in 0–1, over all images and channels.
+    ///
+    /// The deviation is the unbiased one (divided by n − 1), as `torch.std` gives it.
+    ///
+    /// # Errors
+    /// When there are no images.
+    pub fn mean_std(&self) -> Result<(f64, f64)> {
+        ensure!(!self.is_empty(), "{}: no images to take the mean of", self.name);
+        let pixels = self.images.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
+        Ok((
+            pixels.f_mean(Kind::Double)?.f_double_value(&[])?,
+            pixels.f_to_kind(Kind::Double)?.f_std(true)?.f_double_value(&[])?,
+        ))
+    }
+}
+
+/// How many images each class has; shows itself as a table with bars.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassCounts {
+    split: String,
+    counts: Vec<i64>,
+}
+
+impl ClassCounts {
+    /// Images by class, in order.
+    pub fn counts(&self) -> &[i64] {
+        &self.counts
+    }
+
+    /// The counts as a table; the longest bar is the largest class.
+    pub fn table(&self) -> Table {
+        let largest = self.counts.iter().copied().max().unwrap_or(0).max(1);
+        let header = ["class", "images", ""];
+        let mut table = Table::new(header).title(format!("Images by class, {}", self.split));
+        for (class, &count) in self.counts.iter().enumerate() {
+            let bar = "█".repeat((count * 24 / largest) as usize);
+            table.push([class.to_string(), thousands(count), bar]);
+        }
+        table
+    }
+
+    /// Shows the table in a notebook.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
+    }
+}

@@ -1,0 +1,22 @@
+//! Learn and teach deep learning on MNIST in Rust.
+//!
+//! Data flows one way, and the modules stand in that order; each imports only from those above it:
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`transform`] | a batch of pixels → a batch the model can use |
+//! | [`data`] | MNIST and its like, from a folder, the cache, a mirror, or drawn on the spot |
+//! | [`model`] | layers initialised as PyTorch's, models, summaries, weights in and out |
+//! | [`train`] | optimisers, the fit loop, the history of a run |
+//! | [`eval`] | predictions, confusion matrix, accuracies, samples right and wrong |
+//! | [`plot`] | one [`Figure`](plot::Figure) type, shown in a notebook or saved as SVG or PNG |
+
+pub mod data;
+pub mod eval;
+pub mod model;
+pub mod plot;
+pub mod table;
+pub mod train;
+pub mod transform;
+
+pub use anyhow::Result;

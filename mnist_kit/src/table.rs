@@ -1,0 +1,153 @@
+//! A small table that shows itself as aligned text in a terminal and as HTML in a notebook.
+
+use std::fmt;
+
+/// Rows of text cells under a header.
+///
+/// ```
+/// use mnist_kit::table::Table;
+///
+/// let table = Table::new(["digit", "images"]).row(["0", "5,923"]).row(["1", "6,742"]);
+/// assert_eq!(table.to_string(), "digit  images\n-----  ------\n0       5,923\n1       6,742\n");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    title: Option<String>,
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// An empty table with these column names.
+    pub fn new<T: Into<String>>(header: impl IntoIterator<Item = T>) -> Table {
+        Table {
+            title: None,
+            header: header.into_iter().map(Into::into).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Sets the line above the table.
+    pub fn title(mut self, title: impl Into<String>) -> Table {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Adds one row.
+    pub fn row<T: Into<String>>(mut self, cells: impl IntoIterator<Item = T>) -> Table {
+        self.push(cells);
+        self
+    }
+
+    /// Adds one row to a table that is kept in a variable.
+    pub fn push<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
+    }
+
+    /// The rows, without the header.
+    pub fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
+    /// The table as HTML; every cell is escaped.
+    pub fn to_html(&self) -> String {
+        let numeric = self.numeric_columns();
+        let cells = |tag: &str, row: &[String]| -> String {
+            row.iter()
+                .enumerate()
+                .map(|(column, cell)| {
+                    let align = if numeric.get(column) == Some(&true) { "right" } else { "left" };
+                    format!("<{tag} style=\"text-align:{align}\">{}</{tag}>", escape(cell))
+                })
+                .collect()
+        };
+        let caption = self.title.iter().map(|title| {
+            format!(
+                "<caption style=\"caption-side:top;text-align:left;font-weight:bold\">{}</caption>",
+                escape(title)
+            )
+        });
+        let rows = self.rows.iter().map(|row| format!("<tr>{}</tr>", cells("td", row)));
+        format!(
+            "<table>{}<thead><tr>{}</tr></thead><tbody>{}</tbody></table>",
+            caption.collect::<String>(),
+            cells("th", &self.header),
+            rows.collect::<String>()
+        )
+    }
+
+    /// Shows the table in a notebook; evcxr calls this for the last value of a cell.
+    pub fn evcxr_display(&self) {
+        evcxr_runtime::mime_type("text/html").text(self.to_html());
+        evcxr_runtime::mime_type("text/plain").text(self.to_string());
+    }
+
+    /// Columns whose every cell starts like a number stand to the right.
+    fn numeric_columns(&self) -> Vec<bool> {
+        (0..self.header.len())
+            .map(|column| {
+                self.rows.iter().filter_map(|row| row.get(column)).all(|cell| {
+                    cell.trim_start_matches(['-', '+', '−'])
+                        .starts_with(|c: char| c.is_ascii_digit())
+                })
+            })
+            .collect()
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = || std::iter::once(&self.header).chain(&self.rows);
+        let widths: Vec<usize> = (0..self.header.len())
+            .map(|column| {
+                all()
+                    .filter_map(|row| row.get(column))
+                    .map(|cell| cell.chars().count())
+                    .max()
+                    .unwrap_or(0)
+            })
+            .collect();
+        let numeric = self.numeric_columns();
+        if let Some(title) = &self.title {
+            writeln!(f, "{title}")?;
+        }
+        let rule: Vec<String> = widths.iter().map(|&width| "-".repeat(width)).collect();
+        for row in std::iter::once(&self.header).chain([&rule]).chain(&self.rows) {
+            let cells: Vec<String> = row
+                .iter()
+                .zip(&widths)
+                .zip(&numeric)
+                .map(
+                    |((cell, &width), &right)| {
+                        if right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+                    },
+                )
+                .collect();
+            writeln!(f, "{}", cells.join("  ").trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// An integer with a comma between groups of three digits: `79510` → `"79,510"`.
+///
+/// ```
+/// assert_eq!(mnist_kit::table::thousands(79_510), "79,510");
+/// assert_eq!(mnist_kit::table::thousands(-1_000), "-1,000");
+/// assert_eq!(mnist_kit::table::thousands(7), "7");
+/// ```
+pub fn thousands(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::from(if number < 0 { "-" } else { "" });
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,83 @@
+//! What a training run leaves behind, epoch by epoch.
+
+use crate::table::Table;
+
+/// The numbers of one epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpochRecord {
+    /// Counts from 1.
+    pub epoch: usize,
+    /// Mean of the batch losses over the epoch.
+    pub train_loss: f64,
+    /// Share of training images classified right while training, 0–1.
+    pub train_accuracy: f64,
+    /// Mean loss on the test set after the epoch, where it was measured.
+    pub test_loss: Option<f64>,
+    /// Share of test images classified right after the epoch, 0–1, where it was measured.
+    pub test_accuracy: Option<f64>,
+    /// Seconds the epoch took, training and testing together.
+    pub seconds: f64,
+}
+
+/// The epochs of one run, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    epochs: Vec<EpochRecord>,
+}
+
+impl History {
+    /// A run that has not begun.
+    pub fn new() -> History {
+        History::default()
+    }
+
+    /// Adds the numbers of an epoch.
+    pub fn push(&mut self, record: EpochRecord) {
+        self.epochs.push(record);
+    }
+
+    /// The epochs so far.
+    pub fn epochs(&self) -> &[EpochRecord] {
+        &self.epochs
+    }
+
+    /// The last epoch, which is the result of the run.
+    pub fn last(&self) -> Option<&EpochRecord> {
+        self.epochs.last()
+    }
+
+    /// Seconds of all epochs together.
+    pub fn seconds(&self) -> f64 {
+        self.epochs.iter().map(|epoch| epoch.seconds).sum()
+    }
+
+    /// The history as a table, accuracies in percent.
+    pub fn table(&self) -> Table {
+        let percent = |share: f64| format!("{:.2}", 100.0 * share);
+        let optional = |value: Option<String>| value.unwrap_or_else(|| "–".to_string());
+        let mut table = Table::new([
+            "epoch",
+            "train loss",
+            "train acc %",
+            "test loss",
+            "test acc %",
+            "seconds",
+        ]);
+        for record in &self.epochs {
+            table.push([
+                record.epoch.to_string(),
+                format!("{:.4}", record.train_loss),
+                percent(record.train_accuracy),
+                optional(record.test_loss.map(|loss| format!("{loss:.4}"))),
+                optional(record.test_accuracy.map(percent)),
+                format!("{:.1}", record.seconds),
+            ]);
+        }
+        table
+    }
+
+    /// Shows the table in a notebook.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
+    }
+}
