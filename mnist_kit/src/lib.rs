@@ -13,8 +13,9 @@
 
 pub mod data;
 pub mod eval;
+mod files;
 pub mod model;
-pub mod plot;
+//pub mod plot;
 pub mod table;
 pub mod train;
 pub mod transform;
