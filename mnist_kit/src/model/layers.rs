@@ -7,7 +7,8 @@ use tch::nn::Init;
 /// A fully connected layer, `[N, in_features]` → `[N, out_features]`.
 ///
 /// Weights and bias start uniform in ±1/√in_features, PyTorch's default for `torch.nn.Linear`
-/// (tch's own default is 2.45 times wider).
+/// (tch's own default is 2.45 times wider), and are drawn in PyTorch's order: the same seed gives
+/// the same layer.
 ///
 /// ```
 /// use mnist_kit::model::linear;
@@ -25,6 +26,7 @@ pub fn linear<'a>(
 ) -> nn::Linear {
     let bound = 1.0 / (in_features as f64).sqrt();
     let uniform = Init::Uniform { lo: -bound, up: bound };
-    let config = nn::LinearConfig { ws_init: uniform, bs_init: Some(uniform), bias: true };
-    nn::linear(path, in_features, out_features, config)
+    let path = path.borrow();
+    let ws = path.var("weight", &[out_features, in_features], uniform);
+    nn::Linear { ws, bs: Some(path.var("bias", &[out_features], uniform)) }
 }

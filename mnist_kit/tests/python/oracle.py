@@ -64,9 +64,9 @@ def optimizers(folder):
 
 
 def initialisation(folder):
-    """Writes freshly made layers, to compare their distributions."""
+    """Writes a freshly made model."""
     torch.manual_seed(3)
-    save_file(nn.Linear(784, 2000).state_dict(), folder / "linear.safetensors")
+    save_file(Mlp().state_dict(), folder / "mlp.safetensors")
 
 
 if __name__ == "__main__":

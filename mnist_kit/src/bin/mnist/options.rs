@@ -67,7 +67,7 @@ impl Common {
     }
 
     pub fn load(&self) -> Result<Mnist> {
-        let mut settings = Settings::from_env();
+        let mut settings = Settings::from_env()?;
         if let Some(folder) = &self.data {
             settings.data_dir = Some(folder.clone());
         }

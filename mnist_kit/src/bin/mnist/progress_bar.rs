@@ -12,7 +12,8 @@ pub struct EpochBar {
 impl EpochBar {
     pub fn new() -> Result<EpochBar> {
         let style = "{prefix} [{bar:32}] {pos}/{len} batches, {eta} left  {msg}";
-        let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(style)?.progress_chars("=> "));
+        let bar = ProgressBar::new(0)
+            .with_style(ProgressStyle::with_template(style)?.progress_chars("=> "));
         Ok(EpochBar { bar })
     }
 }
@@ -37,7 +38,8 @@ impl Report for EpochBar {
 
     fn epoch(&mut self, record: &EpochRecord, num_epochs: usize) -> Result<()> {
         self.bar.finish_and_clear();
-        let test = record.test_accuracy.map_or(String::new(), |a| format!(", test {:.2}%", 100.0 * a));
+        let test =
+            record.test_accuracy.map_or(String::new(), |a| format!(", test {:.2}%", 100.0 * a));
         println!(
             "Epoch {}/{num_epochs}: loss {:.4}, train {:.2}%{test}, {:.1} s",
             record.epoch,
