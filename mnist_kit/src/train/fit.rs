@@ -1,8 +1,6 @@
 //! The training loop that lesson 1 writes out by hand.
 
-use super::{
-    Adam, BatchRecord, EpochRecord, History, OptimizerConfig, PrintLines, Progress, Report,
-};
+use super::{Adam, BatchRecord, History, OptimizerConfig, PrintLines, Progress, Report};
 use crate::Result;
 use crate::data::Batches;
 use crate::model::{Model, predict};
@@ -101,16 +99,10 @@ impl<'a, M: Model> Fit<'a, M> {
                 .train_epoch(epoch, &mut optimizer)
                 .with_context(|| format!("epoch {epoch}"))?;
             let tested = self.test.map(|test| predict(self.model, test)).transpose()?;
-            let record = EpochRecord {
-                epoch,
-                train_loss: progress.mean_loss().with_context(|| format!("epoch {epoch}"))?,
-                train_accuracy: progress.accuracy()?,
-                test_loss: tested.as_ref().map(|test| test.loss()).transpose()?,
-                test_accuracy: tested.as_ref().map(|test| test.accuracy()).transpose()?,
-                seconds: progress.seconds(),
-            };
-            self.report.epoch(&record, self.num_epochs)?;
-            history.push(record);
+            let record = history
+                .record(&progress, tested.as_ref())
+                .with_context(|| format!("epoch {epoch}"))?;
+            self.report.epoch(record, self.num_epochs)?;
         }
         Ok(history)
     }

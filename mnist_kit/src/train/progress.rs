@@ -47,7 +47,7 @@ pub struct Progress {
     loss_sum: Option<Tensor>,
     right: Option<Tensor>,
     images: i64,
-    batches: i64,
+    batches: usize,
 }
 
 impl Default for Progress {
@@ -107,6 +107,11 @@ impl Progress {
     pub fn accuracy(&self) -> Result<f64> {
         let right = self.right.as_ref().map_or(Ok(0), |right| right.f_int64_value(&[]))?;
         Ok(right as f64 / self.images.max(1) as f64)
+    }
+
+    /// How many batches there were so far.
+    pub fn batches(&self) -> usize {
+        self.batches
     }
 
     /// Seconds since the epoch began.

@@ -5,7 +5,7 @@ use crate::progress_bar::EpochBar;
 use anyhow::Result;
 use mnist_kit::eval::evaluate;
 use mnist_kit::model::{Mlp, save_weights, summary};
-use mnist_kit::plot::{confidence, digits, predictions};
+use mnist_kit::plot::{confidence, grid, predictions};
 use mnist_kit::train::{Adam, fit};
 use mnist_kit::transform::Compose;
 use tch::nn;
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<()> {
     print!("\n{}\n{}", evaluation.table(), confusion_matrix.per_class_table());
 
     println!("\nSaved:");
-    common.save(&digits(&mnist.train.first_of_each_class()?, 2, 5)?, "mlp_samples")?;
+    common.save(&grid(&mnist.train.first_of_each_class()?, 2, 5)?, "mlp_samples")?;
     if !history.epochs().is_empty() {
         common.save(&history.plot()?, "mlp_curves")?;
     }
