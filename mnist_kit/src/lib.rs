@@ -11,8 +11,11 @@
 //! | [`eval`] | predictions, confusion matrix, accuracies, samples right and wrong |
 //! | [`plot`] | one [`Figure`](plot::Figure) type, shown in a notebook or saved as SVG or PNG |
 
+mod cuda;
 pub mod data;
 pub mod eval;
+mod init;
+mod kernel;
 pub mod model;
 pub mod plot;
 pub mod table;
@@ -20,3 +23,4 @@ pub mod train;
 pub mod transform;
 
 pub use anyhow::Result;
+pub use init::init;
