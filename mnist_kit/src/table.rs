@@ -33,6 +33,15 @@ impl Table {
         self
     }
 
+    /// Adds a note to the title where there is one, such as [`Split::note`](crate::data::Split::note).
+    pub fn note(mut self, note: Option<&str>) -> Table {
+        self.title = match (self.title, note) {
+            (Some(title), Some(note)) => Some(format!("{title} — {note}")),
+            (title, note) => title.or(note.map(str::to_string)),
+        };
+        self
+    }
+
     /// Adds one row.
     pub fn row<T: Into<String>>(mut self, cells: impl IntoIterator<Item = T>) -> Table {
         self.push(cells);
@@ -144,7 +153,7 @@ pub fn thousands(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::from(if number < 0 { "-" } else { "" });
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -14,6 +14,7 @@ pub struct Split {
     images: Tensor,
     labels: Tensor,
     num_classes: i64,
+    note: Option<String>,
 }
 
 impl Clone for Split {
@@ -23,6 +24,7 @@ impl Clone for Split {
             images: self.images.shallow_clone(),
             labels: self.labels.shallow_clone(),
             num_classes: self.num_classes,
+            note: self.note.clone(),
         }
     }
 }
@@ -59,12 +61,23 @@ impl Split {
                 bail!("{name}: labels run from {low} to {high}, expected 0 to {}", num_classes - 1);
             }
         }
-        Ok(Split { name: name.to_string(), images, labels, num_classes })
+        Ok(Split { name: name.to_string(), images, labels, num_classes, note: None })
     }
 
     /// What this split is called, for example `train`.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What every table and figure made of this split has to say, for example that the digits were
+    /// generated and are not MNIST.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// The split with another [`note`](Split::note).
+    pub fn with_note(self, note: Option<String>) -> Split {
+        Split { note, ..self }
     }
 
     /// All images, `[N, C, H, W]`, uint8 0–255.
@@ -118,10 +131,9 @@ impl Split {
         }
         let index = Tensor::from_slice(indices).to_device(self.images.device());
         Ok(Split {
-            name: self.name.clone(),
             images: self.images.f_index_select(0, &index)?,
             labels: self.labels.f_index_select(0, &index)?,
-            num_classes: self.num_classes,
+            ..self.clone()
         })
     }
 
@@ -129,10 +141,9 @@ impl Split {
     pub fn head(&self, count: usize) -> Split {
         let count = count.min(self.len()) as i64;
         Split {
-            name: self.name.clone(),
             images: self.images.narrow(0, 0, count),
             labels: self.labels.narrow(0, 0, count),
-            num_classes: self.num_classes,
+            ..self.clone()
         }
     }
 
@@ -149,7 +160,9 @@ impl Split {
     /// How many images each class has.
     pub fn class_counts(&self) -> Result<ClassCounts> {
         let counts = self.labels.f_bincount(None::<&Tensor>, self.num_classes)?;
-        Ok(ClassCounts { split: self.name.clone(), counts: Vec::<i64>::try_from(counts)? })
+        let title = format!("Images by class, {}", self.name);
+        let note = self.note.clone();
+        Ok(ClassCounts { title, note, counts: Vec::<i64>::try_from(counts)? })
     }
 
     /// Mean and standard deviation of the pixels in 0–1, over all images and channels.
@@ -171,7 +184,8 @@ impl Split {
 /// How many images each class has; shows itself as a table with bars.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassCounts {
-    split: String,
+    title: String,
+    note: Option<String>,
     counts: Vec<i64>,
 }
 
@@ -185,7 +199,7 @@ impl ClassCounts {
     pub fn table(&self) -> Table {
         let largest = self.counts.iter().copied().max().unwrap_or(0).max(1);
         let header = ["class", "images", ""];
-        let mut table = Table::new(header).title(format!("Images by class, {}", self.split));
+        let mut table = Table::new(header).title(&self.title).note(self.note.as_deref());
         for (class, &count) in self.counts.iter().enumerate() {
             let bar = "█".repeat((count * 24 / largest) as usize);
             table.push([class.to_string(), thousands(count), bar]);

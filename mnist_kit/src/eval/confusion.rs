@@ -8,6 +8,7 @@ use anyhow::ensure;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfusionMatrix {
     counts: Vec<Vec<u64>>,
+    note: Option<String>,
 }
 
 impl ConfusionMatrix {
@@ -41,7 +42,18 @@ impl ConfusionMatrix {
             );
             counts[truth as usize][predicted as usize] += 1;
         }
-        Ok(ConfusionMatrix { counts })
+        Ok(ConfusionMatrix { counts, note: None })
+    }
+
+    /// The matrix with a note that its tables and figures show, see
+    /// [`Split::note`](crate::data::Split::note).
+    pub fn with_note(self, note: Option<String>) -> ConfusionMatrix {
+        ConfusionMatrix { note, ..self }
+    }
+
+    /// What every table and figure of this matrix has to say.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// Counts, `counts[truth][predicted]`.
@@ -76,7 +88,7 @@ impl ConfusionMatrix {
 
     /// Images, right ones and accuracy of each class, as a table.
     pub fn per_class_table(&self) -> Table {
-        let mut table = Table::new(["class", "images", "right", "accuracy"]);
+        let mut table = Table::new(["class", "images", "right", "accuracy"]).note(self.note());
         for (class, (row, accuracy)) in
             self.counts.iter().zip(self.per_class_accuracy()).enumerate()
         {
@@ -107,7 +119,7 @@ impl ConfusionMatrix {
 
     /// The most frequent mistakes as a table.
     pub fn top_mistakes_table(&self, count: usize) -> Table {
-        let mut table = Table::new(["true", "taken for", "times"]);
+        let mut table = Table::new(["true", "taken for", "times"]).note(self.note());
         for (truth, predicted, times) in self.top_mistakes(count) {
             table.push([truth.to_string(), predicted.to_string(), times.to_string()]);
         }

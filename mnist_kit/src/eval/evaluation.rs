@@ -113,7 +113,8 @@ impl Evaluation {
 
     /// How often each class was taken for each.
     pub fn confusion_matrix(&self) -> Result<ConfusionMatrix> {
-        ConfusionMatrix::new(&self.labels, &self.predictions, self.num_classes())
+        let matrix = ConfusionMatrix::new(&self.labels, &self.predictions, self.num_classes())?;
+        Ok(matrix.with_note(self.split.note().map(str::to_string)))
     }
 
     /// The images classified right.
@@ -135,14 +136,16 @@ impl Evaluation {
     /// Loss, accuracy and counts in a table.
     pub fn table(&self) -> Table {
         let right = self.labels.iter().zip(&self.predictions).filter(|(a, b)| a == b).count();
-        Table::new(["split", "images", "right", "wrong", "accuracy", "mean loss"]).row([
-            self.split.name().to_string(),
-            self.len().to_string(),
-            right.to_string(),
-            (self.len() - right).to_string(),
-            format!("{:.2}%", 100.0 * self.accuracy),
-            format!("{:.4}", self.loss),
-        ])
+        Table::new(["split", "images", "right", "wrong", "accuracy", "mean loss"])
+            .note(self.split.note())
+            .row([
+                self.split.name().to_string(),
+                self.len().to_string(),
+                right.to_string(),
+                (self.len() - right).to_string(),
+                format!("{:.2}%", 100.0 * self.accuracy),
+                format!("{:.4}", self.loss),
+            ])
     }
 
     /// Shows the table in a notebook.

@@ -93,7 +93,7 @@ impl<'a, M: Model> Fit<'a, M> {
             self.train.batch_size()
         );
         let mut optimizer = self.optimizer.clone().build(self.vs)?;
-        let mut history = History::new();
+        let mut history = History::of(self.train);
         for epoch in 1..=self.num_epochs {
             let progress = self
                 .train_epoch(epoch, &mut optimizer)

@@ -2,6 +2,7 @@
 
 use super::Progress;
 use crate::Result;
+use crate::data::Batches;
 use crate::model::Logits;
 use crate::table::Table;
 
@@ -26,12 +27,23 @@ pub struct EpochRecord {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     epochs: Vec<EpochRecord>,
+    note: Option<String>,
 }
 
 impl History {
     /// A run that has not begun.
     pub fn new() -> History {
         History::default()
+    }
+
+    /// A run on these batches that has not begun; carries their split's note.
+    pub fn of(train: &Batches) -> History {
+        History { epochs: Vec::new(), note: train.split().note().map(str::to_string) }
+    }
+
+    /// What every table and figure of this run has to say, see [`Split::note`](crate::data::Split::note).
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// Adds an epoch that has just ended: what was gathered while training, and the answers to the
@@ -95,7 +107,8 @@ impl History {
             "test loss",
             "test acc %",
             "seconds",
-        ]);
+        ])
+        .note(self.note());
         for record in &self.epochs {
             table.push([
                 record.epoch.to_string(),

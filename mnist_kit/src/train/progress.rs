@@ -21,7 +21,7 @@ pub struct BatchRecord {
 impl BatchRecord {
     /// Whether this batch ends a group of `count` batches (or, with 0, none).
     pub fn every(&self, count: usize) -> bool {
-        count > 0 && self.batch % count == 0
+        count > 0 && self.batch.is_multiple_of(count)
     }
 }
 
