@@ -8,7 +8,7 @@ use std::fmt;
 /// use mnist_kit::table::Table;
 ///
 /// let table = Table::new(["digit", "images"]).row(["0", "5,923"]).row(["1", "6,742"]);
-/// assert_eq!(table.to_string(), "digit  images\n-----  ------\n0       5,923\n1       6,742\n");
+/// assert_eq!(table.to_string(), "digit  images\n-----  ------\n    0   5,923\n    1   6,742\n");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {

@@ -5,7 +5,7 @@ mod common;
 use anyhow::{Context, Result, ensure};
 use common::run_python;
 use mnist_kit::data::Mnist;
-use mnist_kit::model::{Mlp, Model, load_weights, save_weights};
+use mnist_kit::model::{Cnn, DeepCnn, LeNet, Mlp, Model, ResNet, load_weights, save_weights};
 use mnist_kit::train::{Adam, AdamW, OptimizerConfig, Sgd, Silent, fit};
 use mnist_kit::transform::Compose;
 use std::collections::HashMap;
@@ -106,6 +106,52 @@ fn the_same_seed_starts_the_same_model() -> Result<()> {
     Mlp::new(vs.root(), 100)?;
     for (name, ours) in vs.variables() {
         assert_eq!(ours, theirs[&name], "{name}");
+    }
+    Ok(())
+}
+
+/// Builds the model from PyTorch's seed and from PyTorch's file, and compares logits, loss, gradients
+/// and BatchNorm statistics.
+fn compare<M: Model>(folder: &Path, name: &str, make: impl Fn(nn::Path) -> M) -> Result<()> {
+    let weights = folder.join(format!("{name}.safetensors"));
+    let answer = read(&folder.join(format!("{name}.answer.safetensors")))?;
+    tch::manual_seed(4);
+    let vs = nn::VarStore::new(Device::Cpu);
+    let model = make(vs.root());
+    for (variable, theirs) in read(&weights)? {
+        assert_close(&vs.variables()[&variable], &theirs, 0.0).context(variable)?;
+    }
+    let vs = nn::VarStore::new(Device::Cpu);
+    let loaded = make(vs.root());
+    load_weights(&vs, &weights)?;
+    let (images, labels) = (&answer["images"], &answer["labels"]);
+    assert_close(&model.logits(images, false)?, &answer["logits"], 1e-4)?;
+    assert_close(&loaded.logits(images, false)?, &answer["logits"], 1e-4)?;
+    tch::manual_seed(6);
+    let loss = loaded.logits(images, true)?.cross_entropy_for_logits(labels);
+    assert_close(&loss, &answer["loss"], 1e-4)?;
+    loss.backward();
+    for (variable, ours) in vs.variables() {
+        if let Some(theirs) = answer.get(&format!("grad.{variable}")) {
+            assert_close(&ours.grad(), theirs, 1e-4).context(variable)?;
+        } else if let Some(theirs) = answer.get(&format!("buffer.{variable}")) {
+            assert_close(&ours, theirs, 1e-4).context(variable)?;
+        } else {
+            ensure!(variable.ends_with("num_batches_tracked"), "PyTorch has no {variable}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_model_starts_answers_and_learns_as_pytorchs() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    if oracle("models", folder.path()) {
+        let folder = folder.path();
+        compare(folder, "LeNet", |path| LeNet::new(path)).context("LeNet")?;
+        compare(folder, "Cnn", |path| Cnn::new(path)).context("Cnn")?;
+        compare(folder, "DeepCnn", |path| DeepCnn::new(path)).context("DeepCnn")?;
+        compare(folder, "ResNet", |path| ResNet::new(path)).context("ResNet")?;
     }
     Ok(())
 }

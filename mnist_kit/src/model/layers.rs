@@ -1,8 +1,8 @@
 //! Layers that start as PyTorch's do.
 
 use std::borrow::Borrow;
-use tch::nn;
-use tch::nn::Init;
+use tch::nn::{Init, Module};
+use tch::{Tensor, nn};
 
 /// A fully connected layer, `[N, in_features]` → `[N, out_features]`.
 ///
@@ -29,4 +29,123 @@ pub fn linear<'a>(
     let path = path.borrow();
     let ws = path.var("weight", &[out_features, in_features], uniform);
     nn::Linear { ws, bs: Some(path.var("bias", &[out_features], uniform)) }
+}
+
+/// A fully connected layer as [`linear`], but with Xavier-uniform weights: ±√(6 / (in + out))
+/// (Glorot and Bengio, 2010), `torch.nn.init.xavier_uniform_`. The bias starts as in [`linear`].
+///
+/// ```
+/// use mnist_kit::model::linear_xavier;
+/// use tch::{Device, nn};
+///
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let layer = linear_xavier(vs.root() / "fc", 90, 60);
+/// let largest = layer.ws.abs().max().double_value(&[]);
+/// assert!(0.15 < largest && largest <= 0.2);
+/// ```
+pub fn linear_xavier<'a>(
+    path: impl Borrow<nn::Path<'a>>,
+    in_features: i64,
+    out_features: i64,
+) -> nn::Linear {
+    let mut layer = linear(path, in_features, out_features);
+    let bound = (6.0 / (in_features + out_features) as f64).sqrt();
+    layer.ws.set_data(&layer.ws.detach().uniform_(-bound, bound));
+    layer
+}
+
+/// A convolution over images. Made by [`conv2d`].
+#[derive(Debug)]
+pub struct Conv2d {
+    /// `[out_channels, in_channels, kernel, kernel]`
+    pub ws: Tensor,
+    /// `[out_channels]`, where there is a bias.
+    pub bs: Option<Tensor>,
+    stride: i64,
+    padding: i64,
+}
+
+/// A convolution with a square kernel, `[N, in_channels, H, W]` → `[N, out_channels, H', W']`; stride
+/// 1, no padding and with a bias until [`Conv2d`]'s methods say otherwise.
+///
+/// Weights and bias start uniform in ±1/√(in_channels · kernel²), PyTorch's default for
+/// `torch.nn.Conv2d` (tch starts the weights wider and the bias at 0).
+///
+/// ```
+/// use mnist_kit::model::conv2d;
+/// use tch::nn::Module;
+/// use tch::{Device, Kind, Tensor, nn};
+///
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let layer = conv2d(vs.root() / "conv1", 1, 6, 5);
+/// let images = Tensor::zeros([2, 1, 28, 28], (Kind::Float, Device::Cpu));
+/// assert_eq!(layer.forward(&images).size(), [2, 6, 24, 24]);
+/// ```
+pub fn conv2d<'a>(
+    path: impl Borrow<nn::Path<'a>>,
+    in_channels: i64,
+    out_channels: i64,
+    kernel: i64,
+) -> Conv2d {
+    let mut layer = conv2d_without_bias(path.borrow(), in_channels, out_channels, kernel);
+    let bound = 1.0 / ((in_channels * kernel * kernel) as f64).sqrt();
+    let uniform = Init::Uniform { lo: -bound, up: bound };
+    layer.bs = Some(path.borrow().var("bias", &[out_channels], uniform));
+    layer
+}
+
+/// [`conv2d`] without a bias, as it stands before a BatchNorm.
+pub fn conv2d_without_bias<'a>(
+    path: impl Borrow<nn::Path<'a>>,
+    in_channels: i64,
+    out_channels: i64,
+    kernel: i64,
+) -> Conv2d {
+    let bound = 1.0 / ((in_channels * kernel * kernel) as f64).sqrt();
+    let shape = [out_channels, in_channels, kernel, kernel];
+    let ws = path.borrow().var("weight", &shape, Init::Uniform { lo: -bound, up: bound });
+    Conv2d { ws, bs: None, stride: 1, padding: 0 }
+}
+
+impl Conv2d {
+    /// Pixels between two places of the kernel.
+    pub fn stride(mut self, stride: i64) -> Conv2d {
+        self.stride = stride;
+        self
+    }
+
+    /// Rows and columns of zeros around the image.
+    pub fn padding(mut self, padding: i64) -> Conv2d {
+        self.padding = padding;
+        self
+    }
+}
+
+impl Module for Conv2d {
+    fn forward(&self, images: &Tensor) -> Tensor {
+        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+        images.conv2d(&self.ws, self.bs.as_ref(), stride, padding, [1, 1], 1)
+    }
+}
+
+/// Batch normalisation over `[N, channels, H, W]`: weight 1, bias 0, momentum 0.1, eps 1e-5, as
+/// `torch.nn.BatchNorm2d` (tch starts the weight uniform in 0–1).
+///
+/// ```
+/// use mnist_kit::model::batch_norm2d;
+/// use tch::nn::ModuleT;
+/// use tch::{Device, Kind, Tensor, nn};
+///
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let layer = batch_norm2d(vs.root() / "bn1", 3);
+/// let images = Tensor::rand([4, 3, 5, 5], (Kind::Float, Device::Cpu)) * 7.0;
+/// let mean = layer.forward_t(&images, true).mean(Kind::Float).double_value(&[]);
+/// assert!(mean.abs() < 1e-5);
+/// ```
+pub fn batch_norm2d<'a>(path: impl Borrow<nn::Path<'a>>, channels: i64) -> nn::BatchNorm {
+    let path = path.borrow();
+    // PyTorch keeps this count and asks for it when it loads a state dict; it changes nothing here.
+    let _ = path.zeros_no_train("num_batches_tracked", &[]);
+    let config = nn::BatchNormConfig { ws_init: Init::Const(1.0), ..Default::default() };
+    nn::batch_norm2d(path, channels, config)
 }

@@ -3,15 +3,19 @@
 //! A model is anything that maps a batch of images to logits: every `tch::nn::ModuleT` is one
 //! (so is every `tch::nn::Module`), and the models of this module are.
 
+mod cnn;
 mod layers;
 mod mlp;
 mod predict;
+mod resnet;
 mod summary;
 mod weights;
 
-pub use layers::linear;
+pub use cnn::{Cnn, DeepCnn, LeNet};
+pub use layers::{Conv2d, batch_norm2d, conv2d, conv2d_without_bias, linear, linear_xavier};
 pub use mlp::{Activation, Mlp, MlpConfig};
 pub use predict::{Logits, predict};
+pub use resnet::{ResNet, ResidualBlock};
 pub use summary::{Summary, named_parameters, summary};
 pub use weights::{load_weights, save_weights};
 
@@ -38,6 +42,16 @@ impl<M: nn::ModuleT> Model for M {
     fn logits(&self, images: &Tensor, train: bool) -> Result<Tensor> {
         Ok(self.forward_t(images, train))
     }
+}
+
+/// Checks that `images` are float32 `[N, 1, 28, 28]`.
+fn expect_digits(model: &str, images: &Tensor) -> Result<()> {
+    let size = images.size();
+    ensure!(
+        size.len() == 4 && size[1..] == [1, 28, 28],
+        "{model}: images of shape {size:?}, expected [N, 1, 28, 28]"
+    );
+    expect_values(model, images, 28 * 28)
 }
 
 /// Checks that `images` are float32 and that each image has as many values as the first layer

@@ -17,6 +17,100 @@ class Mlp(nn.Module):
         return self.layers(images.flatten(1))
 
 
+class LeNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5)
+        self.fc1, self.fc2, self.fc3 = nn.Linear(256, 120), nn.Linear(120, 84), nn.Linear(84, 10)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(self.conv1(x).relu(), 2)
+        x = nn.functional.max_pool2d(self.conv2(x).relu(), 2).flatten(1)
+        return self.fc3(self.fc2(self.fc1(x).relu()).relu())
+
+
+def stage(in_channels, out_channels, padding=0):
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, padding=padding)
+    )
+
+
+class Cnn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer1, self.layer2 = stage(1, 32), stage(32, 64)
+        self.fc = nn.Linear(3136, 10)
+        nn.init.xavier_uniform_(self.fc.weight)
+
+    def forward(self, x):
+        return self.fc(self.layer2(self.layer1(x)).flatten(1))
+
+
+class DeepCnn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer1, self.layer2, self.layer3 = stage(1, 32), stage(32, 64), stage(64, 128, padding=1)
+        self.fc1 = nn.Linear(2048, 625)
+        nn.init.xavier_uniform_(self.fc1.weight)
+        self.fc2 = nn.Linear(625, 10)
+        nn.init.xavier_uniform_(self.fc2.weight)
+
+    def forward(self, x):
+        x = self.layer3(self.layer2(self.layer1(x))).flatten(1)
+        return self.fc2(nn.functional.dropout(self.fc1(x).relu(), 0.5, self.training))
+
+
+class Block(nn.Module):
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__()
+        self.downsample = nn.Identity()
+        if stride != 1 or in_channels != out_channels:
+            conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+            self.downsample = nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x):
+        out = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+        return (out + self.downsample(x)).relu()
+
+
+class ResNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(1, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64)
+        widths = [64, 64, 128, 256, 512]
+        for i in range(4):
+            first = Block(widths[i], widths[i + 1], 1 if i == 0 else 2)
+            setattr(self, f"layer{i + 1}", nn.Sequential(first, Block(widths[i + 1], widths[i + 1], 1)))
+        self.fc = nn.Linear(512, 10)
+
+    def forward(self, x):
+        x = self.bn1(self.conv1(x)).relu()
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(x.mean((2, 3)))
+
+
+def models(folder):
+    """For each model: fresh weights, logits, and loss, gradients and buffers of one training step."""
+    for make in (LeNet, Cnn, DeepCnn, ResNet):
+        torch.manual_seed(4)
+        model = make()
+        save_file(model.state_dict(), folder / f"{make.__name__}.safetensors")
+        torch.manual_seed(5)
+        images, labels = torch.randn(8, 1, 28, 28), torch.arange(8)
+        with torch.no_grad():
+            answer = {"images": images, "labels": labels, "logits": model.eval()(images)}
+        torch.manual_seed(6)
+        answer["loss"] = nn.functional.cross_entropy(model.train()(images), labels)
+        answer["loss"].backward()
+        answer |= {f"grad.{name}": p.grad for name, p in model.named_parameters()}
+        answer |= {f"buffer.{name}": b for name, b in model.named_buffers() if "running" in name}
+        save_file({k: v.detach() for k, v in answer.items()}, folder / f"{make.__name__}.answer.safetensors")
+
+
 def logits_of_rust_weights(folder):
     """Loads the weights that Rust trained and answers with PyTorch's logits."""
     model = Mlp()

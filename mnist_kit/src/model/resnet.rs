@@ -1,0 +1,123 @@
+//! The residual network of lesson 4.
+
+use super::layers::{Conv2d, batch_norm2d, conv2d_without_bias, linear};
+use super::{Model, expect_digits};
+use crate::Result;
+use std::borrow::Borrow;
+use tch::nn::{Module, ModuleT};
+use tch::{Tensor, nn};
+
+/// Two 3×3 convolutions with BatchNorm whose result is added to the block's input (He et al., 2016).
+///
+/// Where the shape changes, the input goes through a 1×1 convolution and a BatchNorm first. Names:
+/// `conv1`, `bn1`, `conv2`, `bn2`, `downsample.0`, `downsample.1`.
+///
+/// # Shapes
+/// `[N, in_channels, H, W]` → `[N, out_channels, H / stride, W / stride]`, rounded up.
+///
+/// ```
+/// use mnist_kit::model::ResidualBlock;
+/// use tch::nn::ModuleT;
+/// use tch::{Device, Kind, Tensor, nn};
+///
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let block = ResidualBlock::new(vs.root(), 64, 128, 2);
+/// let x = Tensor::rand([1, 64, 28, 28], (Kind::Float, Device::Cpu));
+/// assert_eq!(block.forward_t(&x, false).size(), [1, 128, 14, 14]);
+/// ```
+#[derive(Debug)]
+pub struct ResidualBlock {
+    conv1: Conv2d,
+    bn1: nn::BatchNorm,
+    conv2: Conv2d,
+    bn2: nn::BatchNorm,
+    downsample: Option<(Conv2d, nn::BatchNorm)>,
+}
+
+impl ResidualBlock {
+    /// Makes the weights in the store of `path`.
+    pub fn new<'a>(
+        path: impl Borrow<nn::Path<'a>>,
+        in_channels: i64,
+        out_channels: i64,
+        stride: i64,
+    ) -> ResidualBlock {
+        let path = path.borrow();
+        let shortcut = path / "downsample";
+        let downsample = (stride != 1 || in_channels != out_channels).then(|| {
+            let conv = conv2d_without_bias(&shortcut / 0, in_channels, out_channels, 1);
+            (conv.stride(stride), batch_norm2d(&shortcut / 1, out_channels))
+        });
+        let conv1 = conv2d_without_bias(path / "conv1", in_channels, out_channels, 3);
+        let conv2 = conv2d_without_bias(path / "conv2", out_channels, out_channels, 3);
+        ResidualBlock {
+            conv1: conv1.stride(stride).padding(1),
+            bn1: batch_norm2d(path / "bn1", out_channels),
+            conv2: conv2.padding(1),
+            bn2: batch_norm2d(path / "bn2", out_channels),
+            downsample,
+        }
+    }
+}
+
+impl ModuleT for ResidualBlock {
+    fn forward_t(&self, x: &Tensor, train: bool) -> Tensor {
+        let shortcut = match &self.downsample {
+            Some((conv, bn)) => conv.forward(x).apply_t(bn, train),
+            None => x.shallow_clone(),
+        };
+        let out = self.conv1.forward(x).apply_t(&self.bn1, train).relu_();
+        let out = self.conv2.forward(&out).apply_t(&self.bn2, train);
+        (out + shortcut).relu_()
+    }
+}
+
+/// Lesson 4's network: a ResNet-18 body for small grey images; 11,172,810 parameters.
+///
+/// conv 1→64 k3, BatchNorm, ReLU; four stages of two [`ResidualBlock`]s (64, 128, 256, 512 channels;
+/// strides 1, 2, 2, 2); the average over all places; 512→10. Names: `conv1`, `bn1`, `layer1.0` …
+/// `layer4.1`, `fc`.
+///
+/// ```
+/// use mnist_kit::model::{ResNet, summary};
+/// use tch::{Device, nn};
+///
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// ResNet::new(vs.root());
+/// assert_eq!(summary(&vs).total(), 11_172_810);
+/// ```
+#[derive(Debug)]
+pub struct ResNet {
+    conv1: Conv2d,
+    bn1: nn::BatchNorm,
+    blocks: Vec<ResidualBlock>,
+    fc: nn::Linear,
+}
+
+impl ResNet {
+    /// Makes the weights in the store of `path`.
+    pub fn new<'a>(path: impl Borrow<nn::Path<'a>>) -> ResNet {
+        let path = path.borrow();
+        let conv1 = conv2d_without_bias(path / "conv1", 1, 64, 3).padding(1);
+        let bn1 = batch_norm2d(path / "bn1", 64);
+        let stages = [(64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)];
+        let mut blocks = Vec::new();
+        for (stage, (in_channels, out_channels, stride)) in stages.into_iter().enumerate() {
+            let stage = path / format!("layer{}", stage + 1);
+            blocks.push(ResidualBlock::new(&stage / 0, in_channels, out_channels, stride));
+            blocks.push(ResidualBlock::new(&stage / 1, out_channels, out_channels, 1));
+        }
+        ResNet { conv1, bn1, blocks, fc: linear(path / "fc", 512, 10) }
+    }
+}
+
+impl Model for ResNet {
+    /// # Shapes
+    /// `[N, 1, 28, 28]` float32 → `[N, 10]`.
+    fn logits(&self, images: &Tensor, train: bool) -> Result<Tensor> {
+        expect_digits("ResNet", images)?;
+        let stem = self.conv1.forward(images).apply_t(&self.bn1, train).relu_();
+        let features = self.blocks.iter().fold(stem, |x, block| block.forward_t(&x, train));
+        Ok(self.fc.forward(&features.adaptive_avg_pool2d([1, 1]).flatten(1, -1)))
+    }
+}
