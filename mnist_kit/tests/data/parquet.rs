@@ -1,6 +1,8 @@
 //! The Hugging Face layout, written by pyarrow and Pillow.
 
 use mnist_kit::data::{Mnist, Source};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
@@ -76,4 +78,30 @@ fn folders_without_shards_and_files_that_are_no_parquet_are_errors() {
     assert!(load().contains("no file test-*.parquet"));
     fs::write(folder.path().join("test-0.parquet"), "").unwrap();
     assert!(load().contains("train-0.parquet: "));
+}
+
+/// Bytes that were changed in any place, also in the footer: an error, or another picture, never a panic.
+#[test]
+fn mutated_shards_never_panic() {
+    let Some(folder) = shards(None) else { return };
+    let [train, test] = ["train-00000-of-00002.parquet", "test-00000-of-00001.parquet"]
+        .map(|name| folder.path().join(name));
+    let (whole, mutated) = (fs::read(&train).unwrap(), folder.path().join("mutated.parquet"));
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(500));
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4);
+    let outcome = runner.run(&changes, |changes| {
+        let mut bytes = whole.clone();
+        for (index, byte) in changes {
+            let index = index.index(bytes.len());
+            bytes[index] = byte;
+        }
+        fs::write(&mutated, &bytes).unwrap();
+        let _ = Mnist::from_parquet(&[&mutated], &[&test]);
+        Ok(())
+    });
+    outcome.unwrap();
+    for end in 0..whole.len() {
+        fs::write(&mutated, &whole[..end]).unwrap();
+        assert!(Mnist::from_parquet(&[&mutated], &[&test]).is_err(), "{end} bytes");
+    }
 }
