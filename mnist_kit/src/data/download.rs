@@ -178,7 +178,7 @@ fn fetch(file: &RemoteFile, url: &str, path: &Path, limits: &TimeLimits) -> Resu
 
 /// indicatif draws on standard error, and only where that is a terminal.
 fn progress_bar(name: &str, bytes: Option<u64>) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes}, {eta} left")
+    let style = ProgressStyle::with_template("{msg} {bar:20} {bytes}/{total_bytes}, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     bytes
         .map_or_else(ProgressBar::no_length, ProgressBar::new)

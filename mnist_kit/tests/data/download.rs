@@ -110,7 +110,7 @@ const BAD: [(&str, Answer, &str); 10] = [
             thread::sleep(Duration::from_secs(4));
             Ok(())
         },
-        "silent for 400ms",
+        "silent for 1.5s",
     ),
     (
         "a drip",
@@ -122,7 +122,7 @@ const BAD: [(&str, Answer, &str); 10] = [
             }
             Ok(())
         },
-        "not complete after 1.2s",
+        "not complete after 4s",
     ),
     (
         "far more than asked for",

@@ -59,8 +59,8 @@ pub fn settings(cache: &Path, mirrors: &[&str]) -> Settings {
         mirrors: mirrors.iter().map(|url| url.to_string()).collect(),
         time_limits: TimeLimits {
             connect: Duration::from_secs(5),
-            read: Duration::from_millis(400),
-            total: Duration::from_millis(1200),
+            read: Duration::from_millis(1500),
+            total: Duration::from_millis(4000),
         },
         files: [0, 1, 2, 3].map(|i| RemoteFile {
             name: NAMES[i].to_string(),

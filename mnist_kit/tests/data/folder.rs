@@ -118,7 +118,7 @@ fn a_data_folder_that_cannot_be_used_is_an_error_though_the_cache_is_good() {
         data_dir: Some("no/such/folder".into()),
         ..crate::fixture::settings(folder.path(), &[])
     };
-    let message = format!("{:#}", Mnist::load_with(&settings).unwrap_err());
+    let message = Mnist::load_with(&settings).unwrap_err().to_string();
     assert!(message.contains("MNIST_KIT_DATA") && message.contains("no/such/folder"), "{message}");
     let settings = Settings { data_dir: Some(folder.path().join("mnist")), ..settings };
     let mnist = Mnist::load_with(&settings).unwrap();
