@@ -43,26 +43,19 @@ impl RemoteFile {
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn content(&self, path: &Path) -> Result<Vec<u8>> {
+        self.read(path).with_context(|| path.display().to_string())
+    }
+
+    /// [`content`](RemoteFile::content), with messages that leave out the path.
+    fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let mut content = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(self.bytes + 1).read_to_end(&mut content))
-            .with_context(|| format!("{}: cannot be read", path.display()))?;
+        File::open(path)?.take(self.bytes + 1).read_to_end(&mut content)?;
         let found = content.len() as u64;
-        ensure!(
-            found >= self.bytes,
-            "{}: incomplete, {found} of {} bytes",
-            path.display(),
-            self.bytes
-        );
-        ensure!(found == self.bytes, "{}: more than {} bytes", path.display(), self.bytes);
+        ensure!(found >= self.bytes, "incomplete, {found} of {} bytes", self.bytes);
+        ensure!(found == self.bytes, "longer than the published {} bytes", self.bytes);
         let sha256: String =
             Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-        ensure!(
-            sha256 == self.sha256,
-            "{}: not the published content (SHA-256 {sha256}, expected {})",
-            path.display(),
-            self.sha256
-        );
+        ensure!(sha256 == self.sha256, "not the published content, by its SHA-256 sum");
         Ok(content)
     }
 }
@@ -118,7 +111,7 @@ pub fn download(
         let path = folder.join(&file.name);
         match file.content(&path) {
             Ok(_) => continue,
-            Err(problem) if path.exists() => println!("{problem}; fetching it again"),
+            Err(problem) if path.exists() => println!("{problem:#}; fetching it again"),
             Err(_) => {}
         }
         let mut problems = Vec::new();
@@ -172,7 +165,7 @@ fn fetch(file: &RemoteFile, url: &str, path: &Path, limits: &TimeLimits) -> Resu
     let written = decompressed(bar.wrap_read(body.into_reader()))
         .and_then(|content| io::copy(&mut content.take(file.bytes + 1), &mut File::create(&part)?))
         .map_err(|problem| short(problem.into(), limits))
-        .and_then(|_| file.content(&part));
+        .and_then(|_| file.read(&part));
     bar.finish_and_clear();
     match written {
         Ok(_) => Ok(fs::rename(&part, path)?),
@@ -185,7 +178,7 @@ fn fetch(file: &RemoteFile, url: &str, path: &Path, limits: &TimeLimits) -> Resu
 
 /// indicatif draws on standard error, and only where that is a terminal.
 fn progress_bar(name: &str, bytes: Option<u64>) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes}, {eta} left")
+    let style = ProgressStyle::with_template("{msg} {bar:20} {bytes}/{total_bytes}, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     bytes
         .map_or_else(ProgressBar::no_length, ProgressBar::new)
@@ -197,7 +190,6 @@ fn progress_bar(name: &str, bytes: Option<u64>) -> ProgressBar {
 fn short(problem: ureq::Error, limits: &TimeLimits) -> anyhow::Error {
     match problem {
         ureq::Error::StatusCode(status) => anyhow!("the server answered {status}"),
-        ureq::Error::HostNotFound => anyhow!("host not found; is there a network?"),
         ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
             anyhow!("no connection within {:?}", limits.connect)
         }

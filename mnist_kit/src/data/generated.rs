@@ -140,12 +140,12 @@ pub(super) fn draw(seed: u64, stream: u64, count: usize) -> Result<(Tensor, Tens
 fn image(digit: usize, rng: &mut ChaCha8Rng) -> [u8; SIDE * SIDE] {
     let ways = DIGITS[digit];
     let strokes = ways[rng.random_range(0..ways.len())];
-    let (sin, cos) = around(rng, 0.0, 0.2).sin_cos();
-    let slant = around(rng, 0.12, 0.2);
-    let height = around(rng, 19.0, 1.5);
-    let width = height * around(rng, 0.76, 0.14);
-    let middle = [around(rng, 14.0, 1.5), around(rng, 14.0, 1.5)];
-    let pen = around(rng, 1.25, 0.4);
+    let (sin, cos) = around(rng, 0.0, 0.35).sin_cos();
+    let slant = around(rng, 0.12, 0.4);
+    let height = around(rng, 18.5, 3.0);
+    let width = height * around(rng, 0.76, 0.25);
+    let middle = [around(rng, 14.0, 2.0), around(rng, 14.0, 2.0)];
+    let pen = around(rng, 1.25, 0.5);
     let ink = around(rng, 0.94, 0.06);
     let mut coverage = [0.0; SIDE * SIDE];
     for stroke in strokes {
@@ -153,8 +153,8 @@ fn image(digit: usize, rng: &mut ChaCha8Rng) -> [u8; SIDE * SIDE] {
         let points: Vec<Point> = points
             .iter()
             .map(|&[x, y]| {
-                let y = (around(rng, y, 0.03) - 0.5) * height;
-                let x = (around(rng, x, 0.03) - 0.5) * width - y * slant;
+                let y = (around(rng, y, 0.08) - 0.5) * height;
+                let x = (around(rng, x, 0.08) - 0.5) * width - y * slant;
                 [middle[0] + x * cos - y * sin, middle[1] + x * sin + y * cos]
             })
             .collect();

@@ -7,7 +7,7 @@ use super::idx::{images_from, labels_from};
 use super::{Settings, Source, Split};
 use crate::Result;
 use crate::table::{Table, thousands};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use std::fmt;
 use std::path::Path;
 
@@ -71,7 +71,8 @@ impl Mnist {
     /// ```
     pub fn load_with(settings: &Settings) -> Result<Mnist> {
         let whole = match &settings.data_dir {
-            Some(folder) => Mnist::from_dir(folder).context("the data folder (MNIST_KIT_DATA)")?,
+            Some(folder) => Mnist::from_dir(folder)
+                .map_err(|problem| anyhow!("data folder (MNIST_KIT_DATA): {problem:#}"))?,
             None => published(settings).or_else(|problem| stand_in(&format!("{problem:#}")))?,
         };
         Ok(if settings.quick {

@@ -14,6 +14,7 @@ use parquet::data_type::{ByteArrayType, DataType, Int64Type};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use std::fs::{self, File};
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
@@ -71,7 +72,10 @@ fn read_shards(paths: &[impl AsRef<Path>]) -> Result<(Tensor, Tensor)> {
     let mut rows = Rows::default();
     for path in paths {
         let path = path.as_ref();
-        read_shard(path, &mut rows).with_context(|| path.display().to_string())?;
+        // The parquet crate asserts some of what a footer says; here a damaged file is an error.
+        catch_unwind(AssertUnwindSafe(|| read_shard(path, &mut rows)))
+            .unwrap_or_else(|_| bail!("damaged; fetch the file again"))
+            .with_context(|| path.display().to_string())?;
     }
     let (width, height) = rows.size.context("no rows in the parquet files of a split")?;
     let size = [rows.labels.len() as i64, 1, height.into(), width.into()];

@@ -70,3 +70,16 @@ fn without_home(path: &Path) -> PathBuf {
         .and_then(|dirs| Some(Path::new("~").join(path.strip_prefix(dirs.home_dir()).ok()?)))
         .unwrap_or_else(|| path.to_path_buf())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_home_folder_is_not_spelled_out() {
+        let home = BaseDirs::new().expect("a home folder").home_dir().to_path_buf();
+        let text = |path: PathBuf| Source::Cache(path).to_string();
+        assert_eq!(text(home.join("some/cache")), "cache ~/some/cache");
+        assert_eq!(text("elsewhere/cache".into()), "cache elsewhere/cache");
+    }
+}

@@ -1,0 +1,302 @@
+//! Cache and mirrors, with every way in which a server can fail.
+
+use crate::fixture::{NAMES, Server, archive, gzip, head, ok, settings, small_set, write_set};
+use mnist_kit::data::{Mnist, Settings, Source};
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+use tempfile::tempdir;
+
+fn load(settings: &Settings) -> Mnist {
+    Mnist::load_with(settings).unwrap()
+}
+
+fn archive_names() -> Vec<String> {
+    let mut names: Vec<String> = NAMES.iter().map(|name| format!("{name}.gz")).collect();
+    names.sort();
+    names
+}
+
+/// Loads what can only become generated digits, and returns the reason.
+fn reason(settings: &Settings) -> String {
+    let mnist = load(settings);
+    assert_eq!(mnist.to_string().lines().next(), Some("generated digits (not MNIST)"));
+    assert_eq!((mnist.train.len(), mnist.test.len()), (10_000, 2_000));
+    match mnist.source() {
+        Source::Generated { reason: Some(reason), .. } => reason.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_first_load_downloads_and_the_second_finds_the_cache() {
+    let (cache, server) = (tempdir().unwrap(), Server::good());
+    let settings = settings(cache.path(), &[&server.url]);
+    let first = load(&settings);
+    assert_eq!(first.source(), &Source::Downloaded(server.url.clone()));
+    assert_eq!(first.source().to_string(), format!("downloaded from {}", server.url));
+    assert_eq!(first.train.images().size(), [30, 1, 28, 28]);
+    assert_eq!((first.test.len(), first.test.num_classes()), (12, 4));
+    let second = load(&Settings { offline: true, ..settings });
+    assert_eq!(second.source(), &Source::Cache(cache.path().join("mnist")));
+    assert_eq!(second.train.images(), first.train.images());
+    assert_eq!(server.requests(), archive_names());
+    let mut left: Vec<_> = fs::read_dir(cache.path().join("mnist"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    let mut expected = [&NAMES[..], &[".lock"]].concat();
+    expected.sort_unstable();
+    assert_eq!(left, expected);
+}
+
+#[test]
+fn mirrors_may_be_named_without_a_slash() {
+    let (cache, server) = (tempdir().unwrap(), Server::good());
+    load(&settings(cache.path(), &[server.url.trim_end_matches('/')]));
+    assert_eq!(server.requests(), archive_names());
+}
+
+type Answer = fn(&str, &mut TcpStream) -> io::Result<()>;
+
+/// Each kind of bad server, with what the reason has to say.
+const BAD: [(&str, Answer, &str); 10] = [
+    (
+        "404",
+        |_, stream| write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+        "the server answered 404",
+    ),
+    ("an error page", |_, stream| ok(stream, b"<html>please log in</html>"), ": incomplete, 26 of"),
+    (
+        "a truncated archive",
+        |name, stream| ok(stream, &archive(name)[..archive(name).len() / 2]),
+        "",
+    ),
+    ("an empty answer", |_, stream| ok(stream, b""), ": incomplete, 0 of"),
+    (
+        "wrong bytes",
+        |name, stream| {
+            let index = NAMES.iter().position(|known| name == format!("{known}.gz"));
+            let mut content = small_set()[index.unwrap_or(0)].clone();
+            content[100] ^= 1;
+            ok(stream, &gzip(&content))
+        },
+        ": not the published content, by its SHA-256 sum",
+    ),
+    (
+        "a damaged archive",
+        |name, stream| {
+            let mut archive = archive(name);
+            archive.iter_mut().skip(20).for_each(|byte| *byte = 0xff);
+            ok(stream, &archive)
+        },
+        "corrupt",
+    ),
+    (
+        "a connection cut mid-way",
+        |name, stream| {
+            head(stream, archive(name).len())?;
+            stream.write_all(&archive(name)[..1000])
+        },
+        "disconnected",
+    ),
+    (
+        "silence",
+        |_, _| {
+            thread::sleep(Duration::from_secs(4));
+            Ok(())
+        },
+        "silent for 1.5s",
+    ),
+    (
+        "a drip",
+        |name, stream| {
+            head(stream, archive(name).len())?;
+            for byte in archive(name) {
+                stream.write_all(&[byte])?;
+                thread::sleep(Duration::from_millis(50));
+            }
+            Ok(())
+        },
+        "not complete after 4s",
+    ),
+    (
+        "far more than asked for",
+        |_, stream| ok(stream, &gzip(&vec![0; 50_000_000])),
+        ": longer than the published ",
+    ),
+];
+
+#[test]
+fn a_bad_mirror_is_followed_by_the_next() {
+    let good = Server::good();
+    for (kind, answer, _) in BAD {
+        let (cache, bad) = (tempdir().unwrap(), Server::new(answer));
+        let mnist = load(&settings(cache.path(), &[&bad.url, &good.url]));
+        assert_eq!(mnist.source(), &Source::Downloaded(good.url.clone()), "{kind}");
+        assert_eq!(bad.requests().len(), 1, "{kind}: asked again for the other files");
+    }
+}
+
+#[test]
+fn without_a_good_mirror_digits_are_generated_and_the_reason_names_url_and_cause() {
+    for (kind, answer, expected) in BAD {
+        let (cache, bad) = (tempdir().unwrap(), Server::new(answer));
+        let start = Instant::now();
+        let reason = reason(&settings(cache.path(), &[&bad.url]));
+        println!("{kind}: {reason}");
+        let url = format!("{}{}.gz: ", bad.url, NAMES[0]);
+        assert!(reason.starts_with(&url), "{kind}: {reason}");
+        assert!(reason[url.len() - 2..].contains(expected), "{kind}: {reason}");
+        assert!(start.elapsed() < Duration::from_secs(20), "{kind}: {:?}", start.elapsed());
+        let left = fs::read_dir(cache.path().join("mnist")).unwrap().count();
+        assert_eq!(left, 1, "{kind}: only the lock file may stay");
+    }
+}
+
+#[test]
+fn mirrors_that_cannot_be_spoken_to_are_named() {
+    let (cache, server) = (tempdir().unwrap(), Server::good());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let closed = format!("http://127.0.0.1:{port}/");
+    // A server without TLS hangs up on a handshake; the kit's side has to get that far.
+    let plain = server.url.replace("http:", "https:");
+    let reason = reason(&settings(cache.path(), &[&closed, "not a url", &plain]));
+    let causes: Vec<&str> = reason.split("; ").collect();
+    assert!(causes[0].starts_with(&closed) && causes[0].contains("refused"), "{reason}");
+    assert!(causes[1].starts_with("not a url/"), "{reason}");
+    assert!(causes[2].starts_with(&plain) && causes[2].contains("end of file"), "{reason}");
+}
+
+#[test]
+fn a_mirror_that_has_some_of_the_files_is_completed_by_another() {
+    let cache = tempdir().unwrap();
+    let half = Server::new(|name, stream| match name.starts_with("train") {
+        true => ok(stream, &archive(name)),
+        false => write!(stream, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"),
+    });
+    let good = Server::good();
+    let mnist = load(&settings(cache.path(), &[&half.url, &good.url]));
+    let expected = format!("downloaded from {} and {}", half.url, good.url);
+    assert_eq!(mnist.source().to_string(), expected);
+    assert_eq!(good.requests(), archive_names()[..2]);
+}
+
+#[test]
+fn a_damaged_file_in_the_cache_is_fetched_again_and_only_that() {
+    let (cache, server) = (tempdir().unwrap(), Server::good());
+    let settings = settings(cache.path(), &[&server.url]);
+    let path = cache.path().join("mnist").join(NAMES[2]);
+    let mut flipped = small_set()[2].clone();
+    flipped[5000] ^= 1;
+    let damaged = [flipped, small_set()[2][..5000].to_vec(), [&small_set()[2][..], b"x"].concat()];
+    for (round, damaged) in damaged.iter().enumerate() {
+        write_set(&cache.path().join("mnist"), NAMES, &small_set());
+        fs::write(&path, damaged).unwrap();
+        let offline = reason(&Settings { offline: true, ..settings.clone() });
+        assert!(offline.contains("MNIST_KIT_OFFLINE is set"), "{offline}");
+        assert!(offline.contains(NAMES[2]), "{offline}");
+        assert_eq!(server.requests().len(), round, "offline means offline");
+        assert_eq!(load(&settings).source(), &Source::Downloaded(server.url.clone()));
+        assert_eq!(fs::read(&path).unwrap(), small_set()[2]);
+        assert_eq!(server.requests(), vec![format!("{}.gz", NAMES[2]); round + 1]);
+    }
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_or_named_leads_to_generated_digits() {
+    let (folder, server) = (tempdir().unwrap(), Server::good());
+    let file = folder.path().join("file");
+    fs::write(&file, "not a folder").unwrap();
+    let unwritable = settings(&file, &[&server.url]);
+    assert!(reason(&unwritable).contains("cannot be written"));
+    assert!(reason(&Settings { cache_dir: None, ..unwritable }).contains("MNIST_KIT_CACHE"));
+    assert!(reason(&settings(folder.path(), &[])).contains("no mirror"));
+}
+
+/// A good server that takes its time.
+fn slow() -> Server {
+    Server::new(|name, stream| {
+        thread::sleep(Duration::from_millis(200));
+        ok(stream, &archive(name))
+    })
+}
+
+#[test]
+fn two_threads_at_once_download_once() {
+    let (cache, server) = (tempdir().unwrap(), slow());
+    let settings = settings(cache.path(), &[&server.url]);
+    thread::scope(|scope| {
+        for thread in [0, 1].map(|_| scope.spawn(|| load(&settings))) {
+            assert_eq!(thread.join().unwrap().train.len(), 30);
+        }
+    });
+    assert_eq!(server.requests(), archive_names());
+}
+
+/// The part of another process in the tests below; alone it does nothing.
+#[test]
+fn child() {
+    if let (Some(cache), Ok(url)) = (env::var_os("TEST_CACHE"), env::var("TEST_MIRROR")) {
+        println!("\n{}", load(&settings(Path::new(&cache), &[&url])));
+    }
+}
+
+fn child_command(cache: &Path, url: &str) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
+        .args(["--exact", "download::child", "--nocapture"])
+        .env("TEST_CACHE", cache)
+        .env("TEST_MIRROR", url)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn two_processes_at_once_download_once_and_print_whole_lines() {
+    let (cache, server) = (tempdir().unwrap(), slow());
+    let spawn = || child_command(cache.path(), &server.url).spawn().unwrap();
+    let outputs = [spawn(), spawn()].map(|child| child.wait_with_output().unwrap());
+    assert_eq!(server.requests(), archive_names());
+    let text = |output: &Output| {
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        String::from_utf8(output.stdout.clone()).unwrap()
+    };
+    let mut texts = outputs.each_ref().map(text);
+    texts.sort_by_key(|text| text.contains("downloaded from"));
+    assert!(texts[0].contains("\ncache ") && !texts[0].contains("downloading"), "{}", texts[0]);
+    assert_eq!(texts[1].matches("\ndownloading http").count(), 4, "{}", texts[1]);
+    assert!(texts.iter().all(|text| !text.contains('\r') && text.ends_with('\n')));
+}
+
+#[test]
+fn a_process_that_was_killed_while_downloading_leaves_nothing_in_the_way() {
+    let cache = tempdir().unwrap();
+    let hanging = Server::new(|name, stream| {
+        head(stream, archive(name).len())?;
+        for piece in archive(name).chunks(1000) {
+            stream.write_all(piece)?;
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    });
+    let mut child = child_command(cache.path(), &hanging.url).spawn().unwrap();
+    let part = cache.path().join("mnist").join(format!("{}.part", NAMES[0]));
+    let start = Instant::now();
+    while !part.exists() {
+        assert!(start.elapsed() < Duration::from_secs(20), "the download never began");
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(part.exists());
+    let good = Server::good();
+    let mnist = load(&settings(cache.path(), &[&good.url]));
+    assert_eq!(mnist.source(), &Source::Downloaded(good.url.clone()));
+    assert!(!part.exists());
+}

@@ -1,0 +1,10 @@
+//! Where the data comes from: readers, folders, cache, downloads, generated digits.
+
+mod download;
+mod fixture;
+mod folder;
+mod generated;
+mod idx;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod real;
