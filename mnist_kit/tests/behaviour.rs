@@ -192,6 +192,23 @@ fn training_learns_and_repeats() -> Result<()> {
 }
 
 #[test]
+fn what_is_made_of_generated_digits_says_so() -> Result<()> {
+    let digits = Mnist::generated(3, 100, 20)?;
+    let says =
+        |table: mnist_kit::table::Table| table.to_string().contains("generated digits (not MNIST)");
+    assert!(says(digits.table()) && says(digits.train.class_counts()?.table()));
+    let batches = digits.train.batches(50)?.transform(&Compose::new().to_tensor());
+    let vs = nn::VarStore::new(Device::Cpu);
+    let model = Mlp::new(vs.root(), 8)?;
+    assert!(says(fit(&model, &vs, &batches).report(Silent).run()?.table()));
+    let evaluation = evaluate(&model, &batches)?;
+    assert!(says(evaluation.table()));
+    assert!(says(evaluation.confusion_matrix()?.per_class_table()));
+    assert!(says(evaluation.confusion_matrix()?.top_mistakes_table(3)));
+    Ok(())
+}
+
+#[test]
 fn a_run_that_cannot_work_says_why() -> Result<()> {
     let digits = Mnist::generated(3, 100, 20)?;
     let train_batches = digits.train.batches(50)?.transform(&Compose::new().to_tensor());

@@ -76,14 +76,17 @@ impl Mnist {
             None => published(settings).or_else(|problem| stand_in(&format!("{problem:#}")))?,
         };
         Ok(if settings.quick {
-            Mnist {
-                train: whole.train.head(QUICK.0),
-                test: whole.test.head(QUICK.1),
-                source: Source::Slice(Box::new(whole.source)),
-            }
+            let source = Source::Slice(Box::new(whole.source));
+            Mnist::with_source(whole.train.head(QUICK.0), whole.test.head(QUICK.1), source)
         } else {
             whole
         })
+    }
+
+    /// Both splits carry the note of the source into tables and figures.
+    fn with_source(train: Split, test: Split, source: Source) -> Mnist {
+        let (train, test) = (train.with_note(source.note()), test.with_note(source.note()));
+        Mnist { train, test, source }
     }
 
     /// Any data set of four IDX files in one folder: MNIST, Fashion-MNIST, KMNIST, EMNIST, one's own.
@@ -128,7 +131,7 @@ impl Mnist {
             shape(&train),
             shape(&test)
         );
-        Ok(Mnist { train, test, source })
+        Ok(Mnist::with_source(train, test, source))
     }
 
     /// Where the images came from.

@@ -49,6 +49,27 @@ impl Source {
             _ => false,
         }
     }
+
+    /// What tables and figures have to say of images that are not the whole of a real data set.
+    ///
+    /// ```
+    /// use mnist_kit::data::Source;
+    ///
+    /// let digits = Source::Generated { seed: 1, reason: None };
+    /// assert_eq!(digits.note().as_deref(), Some("generated digits (not MNIST)"));
+    /// assert_eq!(Source::Slice(Box::new(Source::Folder("mnist".into()))).note().as_deref(), Some("quick mode"));
+    /// assert_eq!(Source::Folder("mnist".into()).note(), None);
+    /// ```
+    pub fn note(&self) -> Option<String> {
+        match self {
+            Source::Generated { .. } => Some(self.to_string()),
+            Source::Slice(whole) => Some(match whole.note() {
+                Some(note) => format!("quick mode, {note}"),
+                None => "quick mode".to_string(),
+            }),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Source {

@@ -1,5 +1,8 @@
 //! Where the data comes from: readers, folders, cache, downloads, generated digits.
 
+#[cfg(feature = "parquet")]
+#[path = "../common/mod.rs"]
+mod common;
 mod download;
 mod fixture;
 mod folder;

@@ -1,28 +1,19 @@
 //! The Hugging Face layout, written by pyarrow and Pillow.
 
+use crate::common::run_python;
 use mnist_kit::data::{Mnist, Source};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use std::fs;
 use std::path::Path;
-use std::process::Command;
-use std::{env, fs};
 use tempfile::{TempDir, tempdir};
 
-/// A folder of shards from the Python script; without pyarrow the test says that it is skipped.
+/// A folder of shards from the Python script; without Python the test says that it is skipped.
 fn shards(case: Option<&str>) -> Option<TempDir> {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = env::var_os("MNIST_KIT_PYTHON")
-        .map_or_else(|| package.join("../.venv/bin/python"), Into::into);
-    let available = Command::new(&python).args(["-c", "import pyarrow, PIL"]).output();
-    if !available.is_ok_and(|output| output.status.success()) {
-        println!("skipped: parquet, because {} has no pyarrow with Pillow", python.display());
-        return None;
-    }
     let folder = tempdir().unwrap();
-    let script = package.join("tests/python/make_parquet.py");
-    let output = Command::new(&python).arg(script).arg(folder.path()).args(case).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(folder)
+    let path = folder.path().to_str().expect("a UTF-8 path");
+    let args: Vec<&str> = [Some(path), case].into_iter().flatten().collect();
+    run_python("make_parquet.py", &args).then_some(folder)
 }
 
 fn pixels(index: i64) -> Vec<u8> {
