@@ -7,7 +7,7 @@ use mnist_kit::model::{
     Activation, Mlp, MlpConfig, Model, load_weights, named_parameters, save_weights, summary,
 };
 use mnist_kit::train::{Adam, AdamW, Progress, Sgd, Silent, fit};
-use mnist_kit::transform::Compose;
+use mnist_kit::transform::{Compose, Interpolation, RandomAffine, RandomRotation};
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor, nn};
 
@@ -129,6 +129,61 @@ fn a_transform_says_what_it_cannot_take() -> Result<()> {
     assert!(wrong.contains("to_tensor comes first and once"), "{wrong}");
     let wrong = message(Compose::new().to_tensor().normalize(0.5, 0.0).apply(&images));
     assert!(wrong.contains("deviation above 0"), "{wrong}");
+    Ok(())
+}
+
+#[test]
+fn random_steps_follow_the_seed_and_the_epoch() -> Result<()> {
+    let digits = Mnist::generated(3, 100, 10)?;
+    let transform = Compose::new().then(RandomRotation::new(20.0)).to_tensor();
+    let batches = digits.train.batches(100)?.transform(&transform).shuffle(7);
+    let images = |epoch: usize| batches.epoch(epoch).next().expect("a batch").unwrap().0;
+    assert_eq!(images(1), images(1));
+    tch::set_num_threads(1);
+    let with_one_thread = images(2);
+    tch::set_num_threads(2);
+    assert_eq!(with_one_thread, images(2), "the number of threads changes nothing");
+    assert_ne!(images(1), images(2));
+    assert!(message(transform.apply(digits.train.images())).contains("call apply_seeded"));
+    Ok(())
+}
+
+#[test]
+fn neighbouring_movements_are_sampled_once() -> Result<()> {
+    // Halved and doubled again: sampled one after the other the images would be blurred.
+    let images = Mnist::generated(3, 20, 10)?.train.images().shallow_clone();
+    let scale = |factor| {
+        RandomAffine::new(0.0).scale(factor, factor).interpolation(Interpolation::Bilinear)
+    };
+    let once = Compose::new().then(scale(0.5)).then(scale(2.0)).apply_seeded(&images, 1)?;
+    assert_eq!(once, images);
+    let halved = Compose::new().then(scale(0.5)).apply_seeded(&images, 1)?;
+    assert_ne!(Compose::new().then(scale(2.0)).apply_seeded(&halved, 1)?, images);
+    Ok(())
+}
+
+#[test]
+fn random_ranges_are_kept_and_checked() -> Result<()> {
+    let dot = Tensor::zeros([400, 1, 21, 21], (Kind::Uint8, Device::Cpu));
+    let _ = dot.narrow(2, 10, 1).narrow(3, 10, 1).fill_(255);
+    let moved =
+        Compose::new().then(RandomAffine::new(0.0).translate(0.2, 0.0)).apply_seeded(&dot, 3)?;
+    // 0.2 · 21 = 4.2 pixels each way along x, none along y.
+    let columns = moved.sum_dim_intlist([0i64, 1, 2].as_slice(), false, Kind::Int64);
+    let seen: Vec<i64> =
+        Vec::<i64>::try_from(columns)?.iter().map(|sum| i64::from(*sum > 0)).collect();
+    assert_eq!(seen, (0i64..21).map(|x| i64::from((6..=14).contains(&x))).collect::<Vec<_>>());
+    let filled = Compose::new()
+        .then(RandomAffine::new(0.0).scale(0.5, 0.5).fill(9.0))
+        .apply_seeded(&dot, 3)?;
+    assert_eq!(filled.int64_value(&[0, 0, 0, 0]), 9);
+    let wrong = |random: RandomAffine| message(Compose::new().then(random).apply_seeded(&dot, 1));
+    assert!(wrong(RandomAffine::new(-1.0)).contains("expected 0 or more"));
+    assert!(wrong(RandomAffine::new(0.0).scale(0.0, 1.0)).contains("0 < smallest"));
+    assert!(wrong(RandomAffine::new(0.0).translate(2.0, 0.0)).contains("shares of 0 to 1"));
+    let flat =
+        message(Compose::new().then(RandomRotation::new(1.0)).apply_seeded(&dot.squeeze(), 1));
+    assert!(flat.contains("expected [N, C, H, W]"), "{flat}");
     Ok(())
 }
 

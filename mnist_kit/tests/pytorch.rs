@@ -7,10 +7,10 @@ use common::run_python;
 use mnist_kit::data::Mnist;
 use mnist_kit::model::{Cnn, DeepCnn, LeNet, Mlp, Model, ResNet, load_weights, save_weights};
 use mnist_kit::train::{Adam, AdamW, OptimizerConfig, Sgd, Silent, fit};
-use mnist_kit::transform::Compose;
+use mnist_kit::transform::{Affine, Compose, Interpolation, affine};
 use std::collections::HashMap;
 use std::path::Path;
-use tch::{Device, Tensor, nn};
+use tch::{Device, Kind, Tensor, nn};
 
 fn read(path: &Path) -> Result<HashMap<String, Tensor>> {
     Ok(Tensor::read_safetensors(path)?.into_iter().collect())
@@ -152,6 +152,60 @@ fn every_model_starts_answers_and_learns_as_pytorchs() -> Result<()> {
         compare(folder, "Cnn", |path| Cnn::new(path)).context("Cnn")?;
         compare(folder, "DeepCnn", |path| DeepCnn::new(path)).context("DeepCnn")?;
         compare(folder, "ResNet", |path| ResNet::new(path)).context("ResNet")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_movement_is_torchvisions() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let images = Mnist::generated(5, 60, 10)?.train.images().to_kind(Kind::Float) / 255.0;
+    // One property alone first, then all of them together.
+    let movements: Vec<Affine> = (0..60)
+        .map(|i| {
+            let (step, all) = (f64::from(i) / 6.0 - 5.0, i >= 30);
+            let part = |place: i32| if all || i % 5 == place { step } else { 0.0 };
+            Affine {
+                angle: 9.0 * part(0),
+                translate: (part(1).round(), -part(1).round()),
+                scale: 1.0 + part(2) / 20.0,
+                shear: (5.0 * part(3), 2.0 * part(4)),
+            }
+        })
+        .collect();
+    let rows: Vec<f32> = movements
+        .iter()
+        .flat_map(|m| [m.angle, m.translate.0, m.translate.1, m.scale, m.shear.0, m.shear.1])
+        .map(|value| value as f32)
+        .collect();
+    let rows = Tensor::from_slice(&rows).view([60, 6]);
+    let given = [("images", &images), ("movements", &rows)];
+    Tensor::write_safetensors(&given, folder.path().join("given.safetensors"))?;
+    if oracle("affine", folder.path()) {
+        let theirs = read(&folder.path().join("moved.safetensors"))?;
+        let ours = affine(&images, &movements, Interpolation::Bilinear, 0.0)?;
+        // Both count in float32: a place may differ by 1e-6 of the image, a pixel by 28 times that.
+        assert_close(&ours, &theirs["bilinear"], 1e-4)?;
+        // A place half-way between two pixels may be rounded either way, so single pixels may differ.
+        let ours = affine(&images, &movements, Interpolation::Nearest, 0.0)?;
+        let other = ours.ne_tensor(&theirs["nearest"]).to_kind(Kind::Float).mean(Kind::Float);
+        ensure!(other.double_value(&[]) < 1e-3, "{} of the pixels differ", other.double_value(&[]));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_resize_is_torchvisions() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let images = Mnist::generated(5, 10, 10)?.train.images().shallow_clone();
+    let pixels = images.to_kind(Kind::Float) / 255.0;
+    Tensor::write_safetensors(&[("images", &pixels)], folder.path().join("given.safetensors"))?;
+    if oracle("resize", folder.path()) {
+        for (side, theirs) in read(&folder.path().join("resized.safetensors"))? {
+            let side: i64 = side.parse()?;
+            let transform = Compose::new().to_tensor().resize(side, side);
+            assert_close(&transform.apply(&images)?, &theirs, 1e-5).context(side)?;
+        }
     }
     Ok(())
 }

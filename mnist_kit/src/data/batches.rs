@@ -5,7 +5,7 @@ use crate::Result;
 use crate::transform::Compose;
 use anyhow::{Context, ensure};
 use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
@@ -62,8 +62,8 @@ impl Batches {
         self
     }
 
-    /// Gives the images in another order each epoch; the order depends on the seed and the epoch
-    /// only.
+    /// Gives the images in another order each epoch. The order, and what the transform draws at
+    /// random, depend on the seed and the epoch only.
     pub fn shuffle(mut self, seed: u64) -> Batches {
         self.shuffle = Some(seed);
         self
@@ -115,12 +115,14 @@ impl Batches {
     /// Each item is `(images, labels)`: what the transform makes of `[B, C, H, W]` uint8, and
     /// `[B]` int64. An item is an error where the transform cannot take the images.
     pub fn epoch(&self, epoch: usize) -> Epoch {
-        let order = self.shuffle.map(|seed| {
+        let mut rng = epoch_rng(self.shuffle.unwrap_or_default(), epoch);
+        let transform_seed = rng.random();
+        let order = self.shuffle.map(|_| {
             let mut order: Vec<i64> = (0..self.split.len() as i64).collect();
-            order.shuffle(&mut epoch_rng(seed, epoch));
+            order.shuffle(&mut rng);
             Tensor::from_slice(&order)
         });
-        Epoch { batches: self.clone(), order, next: 0 }
+        Epoch { batches: self.clone(), order, transform_seed, next: 0 }
     }
 
     /// The first batch of the first epoch, to look at shapes.
@@ -151,6 +153,7 @@ fn epoch_rng(seed: u64, epoch: usize) -> impl Rng {
 pub struct Epoch {
     batches: Batches,
     order: Option<Tensor>,
+    transform_seed: u64,
     next: usize,
 }
 
@@ -174,7 +177,8 @@ impl Epoch {
                 split.labels().f_narrow(0, start, length)?,
             ),
         };
-        let images = transform.apply(&images.f_to_device(*device)?)?;
+        let seed = self.transform_seed.wrapping_add(index as u64);
+        let images = transform.apply_seeded(&images.f_to_device(*device)?, seed)?;
         Ok((images, labels.f_to_device(*device)?))
     }
 }

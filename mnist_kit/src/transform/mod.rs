@@ -2,8 +2,17 @@
 //!
 //! Names and ranges are torchvision's, but a transform here works on a whole batch at once.
 
+mod affine;
+mod random;
+
+pub use affine::{Affine, Interpolation, affine};
+pub use random::{RandomAffine, RandomRotation};
+
 use crate::Result;
+use affine::{Source, sample};
 use anyhow::{Context, ensure};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
 /// Transforms applied one after the other, as `torchvision.transforms.Compose`.
@@ -29,6 +38,9 @@ enum Step {
     ToTensor,
     Normalize { mean: f64, std: f64 },
     Flatten,
+    Resize { height: i64, width: i64 },
+    Channels(i64),
+    Random(RandomAffine),
 }
 
 impl Compose {
@@ -39,22 +51,44 @@ impl Compose {
 
     /// uint8 0–255 → float32 0–1, as `torchvision.transforms.ToTensor`.
     pub fn to_tensor(self) -> Compose {
-        self.then(Step::ToTensor)
+        self.step(Step::ToTensor)
     }
 
     /// `(pixel − mean) / std`, the same for every channel.
     pub fn normalize(self, mean: f64, std: f64) -> Compose {
-        self.then(Step::Normalize { mean, std })
+        self.step(Step::Normalize { mean, std })
     }
 
     /// `[N, C, H, W]` → `[N, C·H·W]`: each image becomes one row.
     pub fn flatten(self) -> Compose {
-        self.then(Step::Flatten)
+        self.step(Step::Flatten)
     }
 
-    fn then(mut self, step: Step) -> Compose {
+    /// Scales to `height` × `width` pixels, bilinear and smoothed where it shrinks, as
+    /// `torchvision.transforms.Resize` does with a picture.
+    pub fn resize(self, height: i64, width: i64) -> Compose {
+        self.step(Step::Resize { height, width })
+    }
+
+    /// Repeats a grey image in `channels` channels, as `torchvision.transforms.Grayscale(3)`.
+    pub fn repeat_channels(self, channels: i64) -> Compose {
+        self.step(Step::Channels(channels))
+    }
+
+    /// Adds a [`RandomRotation`] or [`RandomAffine`]. Neighbouring ones with the same interpolation
+    /// and fill are composed, so that each image is sampled once and blurred once.
+    pub fn then(self, random: impl Into<RandomAffine>) -> Compose {
+        self.step(Step::Random(random.into()))
+    }
+
+    fn step(mut self, step: Step) -> Compose {
         self.steps.push(step);
         self
+    }
+
+    /// Whether a step draws at random.
+    pub fn is_random(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Random(_)))
     }
 
     /// Transforms a batch.
@@ -64,11 +98,49 @@ impl Compose {
     /// [`flatten`](Compose::flatten).
     ///
     /// # Errors
-    /// When a step meets a dtype or shape that it cannot take, or a deviation that is not positive.
+    /// When a step draws at random (see [`apply_seeded`](Compose::apply_seeded)), meets a dtype or
+    /// shape that it cannot take, or has a setting out of range.
     pub fn apply(&self, images: &Tensor) -> Result<Tensor> {
+        ensure!(!self.is_random(), "this transform draws at random: call apply_seeded with a seed");
+        self.apply_seeded(images, 0)
+    }
+
+    /// Transforms a batch, its random steps drawn from `seed`: the same seed and batch give the same
+    /// result.
+    ///
+    /// # Errors
+    /// As [`apply`](Compose::apply).
+    ///
+    /// ```
+    /// use mnist_kit::transform::{Compose, RandomAffine, RandomRotation};
+    /// use tch::{Device, Kind, Tensor};
+    ///
+    /// let movement = RandomAffine::new(0.0).shear(10.0).scale(0.8, 1.2);
+    /// let transform = Compose::new().then(RandomRotation::new(10.0)).then(movement).to_tensor();
+    /// let images = Tensor::randint(256, [16, 1, 28, 28], (Kind::Uint8, Device::Cpu));
+    /// let augmented = transform.apply_seeded(&images, 1)?;
+    /// assert_eq!(augmented, transform.apply_seeded(&images, 1)?);
+    /// assert_ne!(augmented, transform.apply_seeded(&images, 2)?);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn apply_seeded(&self, images: &Tensor, seed: u64) -> Result<Tensor> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut batch = images.shallow_clone();
-        for step in &self.steps {
-            batch = step.apply(&batch).with_context(|| format!("transform step {step:?}"))?;
+        let mut steps = self.steps.iter().peekable();
+        while let Some(step) = steps.next() {
+            batch = match step {
+                Step::Random(first) => {
+                    let mut run = vec![*first];
+                    let same =
+                        |next: &&Step| matches!(next, Step::Random(next) if next.samples_as(first));
+                    while let Some(Step::Random(next)) = steps.next_if(same) {
+                        run.push(*next);
+                    }
+                    apply_random(&run, &batch, &mut rng)
+                }
+                step => step.apply(&batch),
+            }
+            .with_context(|| format!("transform step {step:?}"))?;
         }
         Ok(batch)
     }
@@ -87,6 +159,20 @@ impl Compose {
         }
         Ok(pixels.f_clamp(0.0, 1.0)?)
     }
+}
+
+/// Moves each image by all random movements in turn, sampling once.
+fn apply_random(run: &[RandomAffine], batch: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+    let size = batch.size();
+    ensure!(size.len() == 4, "a batch of shape {size:?} cannot be moved, expected [N, C, H, W]");
+    let sources = (0..size[0])
+        .map(|_| {
+            run.iter().try_fold(Source::HERE, |source, random| {
+                Ok(source.then(random.draw(rng, size[3], size[2])?))
+            })
+        })
+        .collect::<Result<Vec<Source>>>()?;
+    sample(batch, &sources, run[0].interpolation, run[0].fill)
 }
 
 impl Step {
@@ -116,6 +202,30 @@ impl Step {
                 );
                 Ok(batch.f_flatten(1, -1)?)
             }
+            Step::Resize { height, width } => {
+                ensure!(
+                    height > 0 && width > 0,
+                    "{height} × {width} pixels: expected at least 1 × 1"
+                );
+                let (size, kind) = (batch.size(), batch.kind());
+                ensure!(
+                    size.len() == 4 && matches!(kind, Kind::Uint8 | Kind::Float),
+                    "images are {kind:?} {size:?}, expected Uint8 or Float [N, C, H, W]"
+                );
+                let pixels = batch.f_to_kind(Kind::Float)?;
+                let resized =
+                    pixels.f_internal_upsample_bilinear2d_aa([height, width], false, None, None)?;
+                Ok(if kind == Kind::Uint8 { resized.f_round()?.f_to_kind(kind)? } else { resized })
+            }
+            Step::Channels(channels) => {
+                let size = batch.size();
+                ensure!(
+                    size.len() == 4 && size[1] == 1 && channels > 0,
+                    "images of shape {size:?} in {channels} channels: expected [N, 1, H, W] and 1 or more"
+                );
+                Ok(batch.f_expand([size[0], channels, size[2], size[3]], false)?)
+            }
+            Step::Random(_) => unreachable!("apply_seeded takes the random steps itself"),
         }
     }
 }

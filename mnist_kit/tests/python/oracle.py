@@ -111,6 +111,31 @@ def models(folder):
         save_file({k: v.detach() for k, v in answer.items()}, folder / f"{make.__name__}.answer.safetensors")
 
 
+def affine(folder):
+    """Moves the same images by the same amounts, with both interpolations."""
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms.functional import affine as move
+
+    given = load_file(folder / "given.safetensors")
+    answer = {}
+    for name in ("nearest", "bilinear"):
+        moved = [
+            move(image, angle, [round(x), round(y)], scale, [shear_x, shear_y], InterpolationMode(name))
+            for image, (angle, x, y, scale, shear_x, shear_y) in zip(given["images"], given["movements"].tolist())
+        ]
+        answer[name] = torch.stack(moved)
+    save_file(answer, folder / "moved.safetensors")
+
+
+def resize(folder):
+    """Scales the same images as torchvision does with tensors, smoothed."""
+    from torchvision.transforms.functional import resize as scale
+
+    images = load_file(folder / "given.safetensors")["images"]
+    answer = {str(side): scale(images, [side, side], antialias=True) for side in (14, 64, 224)}
+    save_file(answer, folder / "resized.safetensors")
+
+
 def logits_of_rust_weights(folder):
     """Loads the weights that Rust trained and answers with PyTorch's logits."""
     model = Mlp()
