@@ -118,6 +118,13 @@ def evcxr() -> Path | None:
     return binary if f"evcxr_jupyter v{EVCXR_VERSION}:" in listed and binary.exists() else None
 
 
+def rust_library() -> Path | None:
+    """The sources of the standard library, where rustup has installed them."""
+    folder = toolchain_bin()
+    library = folder.parent / "lib" / "rustlib" / "src" / "rust" / "library" if folder else None
+    return library if library and (library / "Cargo.toml").exists() else None
+
+
 def kernelspec() -> Path:
     """Where the environment keeps the description of the project's kernel."""
     return environment() / "share" / "jupyter" / "kernels" / KERNEL_NAME
@@ -133,3 +140,8 @@ def main(action) -> None:
         sys.exit(130)
     except subprocess.CalledProcessError as failed:
         sys.exit(f"\n{shutil.which(failed.cmd[0]) or failed.cmd[0]} ended with exit code {failed.returncode}.")
+
+
+if __name__ == "__main__":
+    # For the Makefile.
+    print(python())

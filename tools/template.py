@@ -5,6 +5,7 @@
     config/evcxr.toml    evcxr's settings and what it evaluates before it answers
     template/            a cell's package, compiled, as evcxr would write it
     live/<kernel>/       a copy of it for every running kernel (kernel.py)
+    library/             the standard library's sources, for the types of variables
     lock                 held while the template is looked at, built or copied
 """
 
@@ -27,6 +28,7 @@ FOLDER = project.BUILD / "kernel"
 TEMPLATE = FOLDER / "template"
 LIVE = FOLDER / "live"
 FINGERPRINT = TEMPLATE / "fingerprint.json"
+RUST_SOURCES = FOLDER / "library"
 
 # Word for word what evcxr writes for a cell, or cargo would compile all dependencies again.
 CARGO_TOML = """
@@ -74,7 +76,8 @@ OPT_LEVEL = "1"
 
 # The reader's first cell repeats the `:dep` line; spelled alike, it costs nothing then.
 # The first evaluation, without dependencies, has emptied the lock file, and resolving anew could choose other versions.
-# The last lines let libtorch be loaded, and rust-analyzer read tch, while the reader still reads.
+# The rest lets libtorch be loaded, and rust-analyzer read tch and the usual traits, while the reader still reads: it looks
+# at nothing unless there is a variable, and a variable that is moved away leaves none behind.
 EVCXR_TOML = """\
 [evcxr]
 offline_mode = true
@@ -82,7 +85,8 @@ opt_level = "{opt_level}"
 prelude = '''
 !cp "$EVCXR_TMPDIR/kit.lock" "$EVCXR_TMPDIR/Cargo.lock"
 :dep mnist_kit = {{ path = "{kit}" }}
-mnist_kit::init();
+let warm = vec![mnist_kit::init()].iter().map(|device| format!("{{device:?}}") + "").collect::<Vec<String>>();
+drop(warm);
 '''
 """
 
@@ -99,6 +103,8 @@ def environment_variables() -> dict[str, str]:
         CARGO_NET_OFFLINE="true",
         EVCXR_CONFIG_DIR=str(FOLDER / "config"),
     )
+    if RUST_SOURCES.exists():
+        variables["RUST_SRC_PATH"] = str(RUST_SOURCES)
     return variables
 
 
@@ -167,6 +173,8 @@ def ensure(say=print) -> bool:
     write(FOLDER / ".cargo" / "config.toml", CARGO_CONFIG)
     write(FOLDER / "config" / "evcxr.toml", EVCXR_TOML.format(opt_level=OPT_LEVEL, kit=project.KIT))
     wanted, found = wanted_fingerprint(), found_fingerprint()
+    if found.get("base") != wanted["base"] or RUST_SOURCES.exists() != bool(project.rust_library()):
+        copy_rust_sources()
     if found == wanted:
         return False
     if found.get("base") != wanted["base"]:
@@ -180,10 +188,16 @@ def ensure(say=print) -> bool:
     shutil.copyfile(project.ROOT / "Cargo.lock", TEMPLATE / "Cargo.lock")
     variables = environment_variables()
     variables.update(CARGO_TARGET_DIR="target", CARGO_BUILD_BUILD_DIR="target", RUSTFLAGS=rustflags(variables["PATH"]))
-    subprocess.run(
-        [project.toolchain_bin() / "cargo", "build", "--target", project.host()],
-        cwd=TEMPLATE, env=variables, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr,
-    )  # fmt: skip
+    # A cell with an error is looked at with `cargo check`, whose results are other files than those of a build.
+    for command in ("build", "check"):
+        subprocess.run(
+            [project.toolchain_bin() / "cargo", command, "--target", project.host()],
+            cwd=TEMPLATE,
+            env=variables,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,
+        )
     shutil.copyfile(TEMPLATE / "Cargo.lock", TEMPLATE / "kit.lock")
     write(FINGERPRINT, json.dumps(wanted))
     return True
@@ -197,21 +211,34 @@ def write(path: Path, text: str) -> None:
 
 
 def copy_to(folder: Path) -> None:
-    """Copies the template.
+    """Copies the template, with hard links for what nobody writes to again.
 
-    Compiled dependencies are hard-linked: cargo names them by all they depend on, and rustc replaces rather than
-    rewrites. Everything that cargo does write in place, and the kit itself, which a developer may change while a
-    kernel runs, is copied (at no cost where the file system shares blocks).
+    Compiled dependencies bear a name made of all they depend on, and rustc and the linker put a new file in the place of
+    an old one rather than rewrite it. What cargo does rewrite (its notes, and the kit itself, which a developer may
+    change while a kernel runs) is copied, at no cost where the file system shares blocks.
     """
-    dependencies = TEMPLATE / "target" / project.host() / "debug" / "deps"
-    linked = [
-        path
-        for path in dependencies.iterdir()
-        if path.suffix in (".rlib", ".rmeta") and not path.name.startswith(("libmnist_kit-", "libctx-"))
-    ]
-    later = {path.name for path in linked}
-    shutil.copytree(
-        TEMPLATE, folder, symlinks=True, dirs_exist_ok=True, ignore=lambda at, _: later if at == str(dependencies) else ()
-    )
-    for path in linked:
-        os.link(path, folder / path.relative_to(TEMPLATE))
+
+    def copy(source: str, target: str) -> None:
+        if is_settled(Path(source)):
+            os.link(source, target)
+        else:
+            shutil.copy2(source, target)
+
+    shutil.copytree(TEMPLATE, folder, symlinks=True, dirs_exist_ok=True, copy_function=copy)
+
+
+def is_settled(path: Path) -> bool:
+    """Whether a file of the template is a compiled dependency of a cell or of a build script."""
+    ours = path.name.startswith(("libmnist_kit-", "libctx", "ctx"))
+    return path.parent.name == "deps" and path.suffix in (".rlib", ".rmeta", ".so") and not ours
+
+
+def copy_rust_sources() -> None:
+    """Copies the sources of the standard library that matter for types, where rust-analyzer looks for them.
+
+    Whole, they come with dependencies that cargo would have to download, and with 27 MB of vector instructions to read.
+    """
+    library = project.rust_library()
+    shutil.rmtree(RUST_SOURCES, ignore_errors=True)
+    for crate in ("core", "alloc", "std", "proc_macro") if library else ():
+        shutil.copytree(library / crate / "src", RUST_SOURCES / crate / "src")

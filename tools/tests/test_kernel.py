@@ -1,0 +1,121 @@
+"""The launcher: two kernels at once, and no trace of them however they end."""
+
+import os
+import signal
+import time
+
+import pytest
+from jupyter_client.manager import KernelManager
+
+import kernel
+import project
+import template
+
+
+def start(manager=None):
+    manager = manager or KernelManager(kernel_name=project.KERNEL_NAME)
+    manager.start_kernel(cwd=str(project.ROOT / "notebooks"), stdin=None)
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=900)
+    return manager, client
+
+
+def result(client, code):
+    outputs = []
+    client.execute_interactive(code, timeout=120, output_hook=outputs.append)
+    return "".join(o["content"]["data"]["text/plain"] for o in outputs if o["msg_type"] == "execute_result")
+
+
+def folders_of(*managers):
+    """The private folders of running kernels, as their processes know them."""
+    pids = {manager.provisioner.pid for manager in managers}
+    marks = [mark for pid in pids for mark in kernel.environment_of(pid) if mark.startswith(b"EVCXR_TMPDIR=")]
+    return [mark.split(b"=", 1)[1].decode() for mark in marks]
+
+
+def wait_until(true, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return true()
+
+
+def workers(folder):
+    mark = f"EVCXR_TMPDIR={folder}".encode()
+    return [pid for pid in kernel.processes() if mark in kernel.environment_of(pid)]
+
+
+def test_two_kernels_at_once_interrupt_and_shutdown():
+    (one, first), (two, second) = start(), start()
+    a, b = folders_of(one, two)
+    assert a != b
+    result(first, "let number = 1;")
+    result(second, "let number = 2;")
+    assert (result(first, "number"), result(second, "number")) == ("1", "2")
+    # An interrupt ends the process with the variables, and the kernel goes on.
+    first.execute("loop { std::thread::sleep(std::time::Duration::from_millis(10)); }")
+    time.sleep(3)
+    one.interrupt_kernel()
+    assert result(first, "3") == "3"
+    one.shutdown_kernel()
+    assert wait_until(lambda: not os.path.exists(a)) and os.path.exists(b)
+    os.kill(two.provisioner.pid, signal.SIGTERM)
+    assert wait_until(lambda: not os.path.exists(b))
+    two.shutdown_kernel(now=True)
+
+
+def test_a_killed_kernel_leaves_neither_folder_nor_process():
+    manager, client = start()
+    (folder,) = folders_of(manager)
+    client.execute("loop {}")
+    time.sleep(3)
+    os.kill(manager.provisioner.pid, signal.SIGKILL)
+    assert wait_until(lambda: not os.path.exists(folder)), os.listdir(template.LIVE)
+    assert not workers(folder)
+    manager.shutdown_kernel(now=True)
+
+
+def test_a_folder_whose_guard_was_killed_too_is_swept_at_the_next_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(template, "LIVE", tmp_path)
+    stale, living = tmp_path / "stale", tmp_path / "living"
+    for folder in (stale, living):
+        folder.mkdir()
+        (folder / "alive").touch()
+    import fcntl
+
+    with open(living / "alive") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kernel.sweep()
+    assert living.exists() and not stale.exists()
+
+
+def test_a_kernels_folder_shares_no_file_that_is_written_again(tmp_path, monkeypatch):
+    if template.state() != "fresh":
+        pytest.skip("the template is stale")
+    copy = template.FOLDER / "copy-for-a-test"
+    try:
+        template.copy_to(copy)
+        for path in copy.rglob("*"):
+            if path.is_file() and path.stat().st_nlink > 1 and path.parent.name == "deps":
+                assert path.suffix in (".rlib", ".rmeta", ".so") and "mnist_kit" not in path.name and "ctx" not in path.name, path
+        assert (copy / "Cargo.lock").stat().st_nlink == 1
+    finally:
+        import shutil
+
+        shutil.rmtree(copy, ignore_errors=True)
+
+
+def test_the_template_becomes_stale_with_what_it_is_made_of(monkeypatch):
+    fresh = template.wanted_fingerprint()
+    monkeypatch.setattr(project, "torch_version", lambda: "2.14.0")
+    assert template.wanted_fingerprint()["base"] != fresh["base"]
+    monkeypatch.undo()
+    source = project.KIT / "src" / "lib.rs"
+    before = source.stat()
+    try:
+        os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+        changed = template.wanted_fingerprint()
+    finally:
+        os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert changed["kit"] != fresh["kit"] and changed["base"] == fresh["base"]

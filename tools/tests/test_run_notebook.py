@@ -1,0 +1,94 @@
+"""Notebooks that fail are failed, on the real kernel: what Jupyter's own runner believes of them is shown beside."""
+
+import json
+import os
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+import project
+import run_notebook
+
+LIMIT = 15
+
+
+def write(path, *cells):
+    notebook = new_notebook(cells=[cell if not isinstance(cell, str) else new_code_cell(cell) for cell in cells])
+    notebook.metadata.kernelspec = {"name": project.KERNEL_NAME, "display_name": project.KERNEL_TITLE, "language": "rust"}
+    nbformat.write(notebook, path)
+    return path
+
+
+def execute(notebook, *options):
+    command = [sys.executable, project.ROOT / "tools" / "run_notebook.py", notebook, *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+FAILURES = {
+    "panic": ('let numbers = vec![1, 2, 3];\nlet index = 7;\nprintln!("{}", numbers[index]);', ["Panic: index out of bounds", "at: println!"]),
+    "question-mark": ('let text = std::fs::read_to_string("/no/such/file")?;', ["No such file or directory"]),
+    "compile-error": ('let number: i64 = "seven";', ["mismatched types"]),
+    "exit": ("std::process::exit(3);", ["exit status: 3"]),
+    "time-limit": ("loop { std::thread::sleep(std::time::Duration::from_secs(1)); }", [f"time limit of {LIMIT} s"]),
+}
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_failing_cell_fails_the_run(kind, tmp_path):
+    source, messages = FAILURES[kind]
+    notebook = write(tmp_path / f"{kind}.ipynb", "let first = 1;", source, 'println!("never reached");')
+    done = execute(notebook, "--timeout", LIMIT, "--output", tmp_path / "out.ipynb", "--html", tmp_path / "out.html")
+    said = done.stdout + done.stderr
+    page = (tmp_path / "out.html").read_text()
+    assert done.returncode == 1, said
+    assert "cell 2 failed" in done.stderr and "cell 2 failed" in page
+    assert f"| {source.splitlines()[0]}" in done.stderr
+    for message in messages:
+        assert message in done.stderr
+    assert "stack backtrace" not in said and "frame #" not in said
+    outputs = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+    assert not outputs[2].outputs, "the cell after the failure did not run"
+    # The notebook itself is written only when told to.
+    assert not nbformat.read(notebook, as_version=4).cells[1].outputs
+
+
+def test_jupyters_own_runner_believes_a_panic(tmp_path):
+    notebook = write(tmp_path / "panic.ipynb", FAILURES["panic"][0])
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", notebook, "--output", tmp_path / "done.ipynb"]
+    assert subprocess.run(command, capture_output=True).returncode == 0
+
+
+def test_a_notebook_that_passes_is_updated_in_place_without_traces_of_the_machine(tmp_path):
+    expected = new_code_cell('panic!("on purpose")', metadata={"tags": ["raises-exception"]})
+    spoken = new_code_cell('eprintln!("spoken");', metadata={"tags": ["stderr-expected"]})
+    folder = 'println!("{}", std::env::var("EVCXR_CONFIG_DIR")?);\nprintln!("two");'
+    notebook = write(tmp_path / "good.ipynb", expected, spoken, folder, "1 + 2")
+    done = execute(notebook, "--in-place", "--html", tmp_path / "out.html")
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = notebook.read_text()
+    assert str(project.ROOT) not in text and "./build/kernel/config" in text
+    cells = nbformat.read(notebook, as_version=4).cells
+    assert cells[0].outputs[0].text == 'Panic: on purpose\n   at: panic!("on purpose")\n'
+    assert len(cells[2].outputs) == 1 and cells[2].outputs[0].text.endswith("two\n")
+    assert cells[3].outputs[0].data["text/plain"] == "3"
+    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4]
+    assert all("execution" not in cell.metadata for cell in cells)
+
+
+def test_warnings_of_libtorch_are_no_failure():
+    cell = new_code_cell("x", outputs=[nbformat.v4.new_output("stream", name="stderr", text="[W1122 10:00:00.123456 TensorShape.cpp:4450] Warning: old (function meshgrid)\n")])
+    assert run_notebook.stderr_of(cell) == ""
+    cell.outputs[0].text += "Panic: yes\n"
+    assert run_notebook.stderr_of(cell) == "Panic: yes"
+
+
+@pytest.mark.skipif(not (project.ROOT / "notebooks" / "01_mlp.ipynb").exists(), reason="lesson 1 is not here yet")
+def test_lesson_1_runs_in_quick_mode(tmp_path):
+    command = [sys.executable, project.ROOT / "tools" / "demo.py", "notebooks/01_mlp.ipynb", tmp_path]
+    done = subprocess.run(command, cwd=project.ROOT, env=os.environ | {"MNIST_KIT_QUICK": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Test accuracy: " in done.stdout and "not printed" not in done.stdout
+    assert (tmp_path / "01_mlp.html").stat().st_size > 0 and json.loads((tmp_path / "01_mlp.ipynb").read_text())
