@@ -11,12 +11,20 @@
 //! | [`eval`] | predictions, confusion matrix, accuracies, samples right and wrong |
 //! | [`plot`] | one [`Figure`](plot::Figure) type, shown in a notebook or saved as SVG or PNG |
 
+mod cuda;
 pub mod data;
+mod environment;
 pub mod eval;
+mod files;
+mod init;
+mod kernel;
 pub mod model;
 pub mod plot;
+pub mod prelude;
 pub mod table;
 pub mod train;
 pub mod transform;
 
 pub use anyhow::Result;
+pub use environment::environment;
+pub use init::init;

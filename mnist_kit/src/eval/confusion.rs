@@ -1,6 +1,7 @@
 //! The confusion matrix.
 
 use crate::Result;
+use crate::table::Table;
 use anyhow::ensure;
 
 /// Counts of images by true class (row) and predicted class (column), as scikit-learn lays it out.
@@ -58,5 +59,58 @@ impl ConfusionMatrix {
                 row.iter().map(|&count| count as f64 / total).collect()
             })
             .collect()
+    }
+
+    /// Share of each class's images that were classified right, 0–1 (scikit-learn's recall by
+    /// class); `None` for a class without images.
+    pub fn per_class_accuracy(&self) -> Vec<Option<f64>> {
+        self.counts
+            .iter()
+            .enumerate()
+            .map(|(class, row)| match row.iter().sum::<u64>() {
+                0 => None,
+                total => Some(row[class] as f64 / total as f64),
+            })
+            .collect()
+    }
+
+    /// Images, right ones and accuracy of each class, as a table.
+    pub fn per_class_table(&self) -> Table {
+        let mut table = Table::new(["class", "images", "right", "accuracy"]);
+        for (class, (row, accuracy)) in
+            self.counts.iter().zip(self.per_class_accuracy()).enumerate()
+        {
+            table.push([
+                class.to_string(),
+                row.iter().sum::<u64>().to_string(),
+                row[class].to_string(),
+                accuracy.map_or("–".to_string(), |share| format!("{:.2}%", 100.0 * share)),
+            ]);
+        }
+        table
+    }
+
+    /// The most frequent mistakes: `(true class, predicted class, count)`, the most frequent first.
+    pub fn top_mistakes(&self, count: usize) -> Vec<(usize, usize, u64)> {
+        let mut mistakes: Vec<(usize, usize, u64)> = Vec::new();
+        for (truth, row) in self.counts.iter().enumerate() {
+            for (predicted, &count) in row.iter().enumerate() {
+                if truth != predicted && count > 0 {
+                    mistakes.push((truth, predicted, count));
+                }
+            }
+        }
+        mistakes.sort_by_key(|&(_, _, count)| std::cmp::Reverse(count));
+        mistakes.truncate(count);
+        mistakes
+    }
+
+    /// The most frequent mistakes as a table.
+    pub fn top_mistakes_table(&self, count: usize) -> Table {
+        let mut table = Table::new(["true", "taken for", "times"]);
+        for (truth, predicted, times) in self.top_mistakes(count) {
+            table.push([truth.to_string(), predicted.to_string(), times.to_string()]);
+        }
+        table
     }
 }

@@ -1,1 +1,57 @@
-//! stub
+//! Models, the layers they are made of, and their weights.
+//!
+//! A model is anything that maps a batch of images to logits: every `tch::nn::ModuleT` is one
+//! (so is every `tch::nn::Module`), and the models of this module are.
+
+mod layers;
+mod mlp;
+mod predict;
+mod summary;
+mod weights;
+
+pub use layers::linear;
+pub use mlp::{Activation, Mlp, MlpConfig};
+pub use predict::{Logits, predict};
+pub use summary::{Summary, named_parameters, summary};
+pub use weights::{load_weights, save_weights};
+
+use crate::Result;
+use anyhow::ensure;
+use tch::{Kind, Tensor, nn};
+
+/// What training and evaluation ask of a model.
+pub trait Model {
+    /// Class scores before softmax.
+    ///
+    /// `train` switches on what differs while learning, such as dropout.
+    ///
+    /// # Shapes
+    /// `images` `[N, …]` as the model expects them → logits `[N, classes]`, float32.
+    ///
+    /// # Errors
+    /// The kit's own models return an error for images of another shape or dtype. A
+    /// `tch::nn::Module` of your own panics there, as tch's plain calls do.
+    fn logits(&self, images: &Tensor, train: bool) -> Result<Tensor>;
+}
+
+impl<M: nn::ModuleT> Model for M {
+    fn logits(&self, images: &Tensor, train: bool) -> Result<Tensor> {
+        Ok(self.forward_t(images, train))
+    }
+}
+
+/// Checks that `images` are float32 and that each image has as many values as the first layer
+/// reads.
+fn expect_values(model: &str, images: &Tensor, values: i64) -> Result<()> {
+    let size = images.size();
+    ensure!(
+        images.kind() == Kind::Float,
+        "{model}: images are {:?}, expected Float; put to_tensor into the transform",
+        images.kind()
+    );
+    ensure!(
+        size.len() >= 2 && size[1..].iter().product::<i64>() == values,
+        "{model}: images of shape {size:?}, expected [N, …] with {values} values an image"
+    );
+    Ok(())
+}

@@ -1,5 +1,8 @@
 //! What a training run leaves behind, epoch by epoch.
 
+use super::Progress;
+use crate::Result;
+use crate::model::Logits;
 use crate::table::Table;
 
 /// The numbers of one epoch.
@@ -31,7 +34,37 @@ impl History {
         History::default()
     }
 
-    /// Adds the numbers of an epoch.
+    /// Adds an epoch that has just ended: what was gathered while training, and the answers to the
+    /// test set where it was asked.
+    ///
+    /// # Errors
+    /// When there was no batch, or the loss is no longer a finite number.
+    ///
+    /// ```
+    /// use mnist_kit::train::{History, Progress};
+    /// use tch::Tensor;
+    ///
+    /// let mut progress = Progress::new();
+    /// let logits = Tensor::from_slice2(&[[2.0f32, 0.0]]);
+    /// progress.batch(&Tensor::from(0.5f32), &logits, &Tensor::from_slice(&[0i64]))?;
+    /// let mut history = History::new();
+    /// assert_eq!(history.record(&progress, None)?.epoch, 1);
+    /// assert_eq!(history.last().map(|record| record.train_accuracy), Some(1.0));
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn record(&mut self, progress: &Progress, test: Option<&Logits>) -> Result<&EpochRecord> {
+        self.epochs.push(EpochRecord {
+            epoch: self.epochs.len() + 1,
+            train_loss: progress.mean_loss()?,
+            train_accuracy: progress.accuracy()?,
+            test_loss: test.map(Logits::loss).transpose()?,
+            test_accuracy: test.map(Logits::accuracy).transpose()?,
+            seconds: progress.seconds(),
+        });
+        Ok(&self.epochs[self.epochs.len() - 1])
+    }
+
+    /// Adds the numbers of an epoch as they are.
     pub fn push(&mut self, record: EpochRecord) {
         self.epochs.push(record);
     }

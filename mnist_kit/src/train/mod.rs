@@ -1,5 +1,13 @@
-//! Training: the history of a run.
+//! Training: optimisers in the open, the fit loop, and the history of a run.
 
+mod fit;
 mod history;
+mod optimizer;
+mod progress;
+mod report;
 
+pub use fit::{Fit, fit};
 pub use history::{EpochRecord, History};
+pub use optimizer::{Adam, AdamW, Optimizer, OptimizerConfig, Sgd};
+pub use progress::{BatchRecord, Progress};
+pub use report::{PrintLines, Report, Silent};

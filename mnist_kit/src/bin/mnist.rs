@@ -1,4 +1,0 @@
-//! x
-fn main() {
-    println!("{}", tch::Tensor::from_slice(&[1.0f32]).size()[0]);
-}

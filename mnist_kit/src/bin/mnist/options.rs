@@ -1,0 +1,88 @@
+//! Options that every lesson takes.
+
+use anyhow::{Result, ensure};
+use clap::{Args, ValueEnum};
+use mnist_kit::data::{Mnist, Settings};
+use mnist_kit::plot::Figure;
+use std::path::PathBuf;
+use tch::Device;
+
+#[derive(Args)]
+pub struct Common {
+    /// Times that the model sees every training image
+    #[arg(long, default_value_t = 3)]
+    pub epochs: usize,
+    /// Images in a training batch
+    #[arg(long, default_value_t = 128)]
+    pub batch_size: usize,
+    /// Images in a test batch
+    #[arg(long, default_value_t = 1000)]
+    pub test_batch_size: usize,
+    /// Learning rate
+    #[arg(long, default_value_t = 1e-3)]
+    pub lr: f64,
+    /// Seed of the weights and of the order of the images
+    #[arg(long, default_value_t = 42)]
+    pub seed: u32,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    device: DeviceChoice,
+    /// Folder with the four IDX files, gzipped or not [default: $MNIST_KIT_DATA, then the cache, then a download]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Folder for figures and weights
+    #[arg(long, value_name = "FOLDER", default_value = "out")]
+    pub out: PathBuf,
+    /// File format of the figures
+    #[arg(long, value_enum, default_value_t = Format::Png)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DeviceChoice {
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Png,
+    Svg,
+}
+
+impl Common {
+    pub fn device(&self) -> Result<Device> {
+        Ok(match self.device {
+            DeviceChoice::Auto => Device::cuda_if_available(),
+            DeviceChoice::Cpu => Device::Cpu,
+            DeviceChoice::Cuda => {
+                ensure!(
+                    tch::Cuda::is_available(),
+                    "no CUDA device found; `--device cpu` computes without one"
+                );
+                Device::Cuda(0)
+            }
+        })
+    }
+
+    pub fn load(&self) -> Result<Mnist> {
+        let mut settings = Settings::from_env()?;
+        if let Some(folder) = &self.data {
+            settings.data_dir = Some(folder.clone());
+        }
+        Mnist::load_with(&settings)
+    }
+
+    /// Saves a figure under `--out` in the chosen format and says where.
+    pub fn save(&self, figure: &Figure, name: &str) -> Result<()> {
+        let extension = match self.format {
+            Format::Png => "png",
+            Format::Svg => "svg",
+        };
+        let path = self.out.join(format!("{name}.{extension}"));
+        figure.save(&path)?;
+        println!("  {}", path.display());
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! Loads the CUDA half of libtorch, which no program is linked to.
+
+use std::path::{Path, PathBuf};
+
+/// Loads `libtorch_cuda.so` from the folder that libtorch itself was loaded from. Quiet where there is none.
+pub(crate) fn preload() {
+    if let Some(folder) = folder_of_libtorch() {
+        load(&folder.join("libtorch_cuda.so"));
+    }
+}
+
+/// The folder that this process loaded libtorch from (Linux only).
+pub(crate) fn folder_of_libtorch() -> Option<PathBuf> {
+    folder_in(&std::fs::read_to_string("/proc/self/maps").ok()?)
+}
+
+/// The folder of `libtorch_cpu.so` in the text of `/proc/self/maps`, where each line ends with a file's path.
+fn folder_in(maps: &str) -> Option<PathBuf> {
+    maps.lines()
+        .filter_map(|line| line.find('/').map(|start| Path::new(&line[start..])))
+        .find(|path| path.file_name().is_some_and(|name| name == "libtorch_cpu.so"))
+        .and_then(|path| path.parent().map(Path::to_owned))
+}
+
+/// Loads a library for as long as the process lives, its symbols visible to all others. Says whether that worked.
+#[cfg(unix)]
+fn load(library: &Path) -> bool {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    if !library.is_file() {
+        return false;
+    }
+    // Safety: libtorch's own library, whose initialisers only register operators; it is never unloaded.
+    match unsafe { Library::open(Some(library), RTLD_NOW | RTLD_GLOBAL) } {
+        Ok(loaded) => {
+            std::mem::forget(loaded);
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// Elsewhere the linker keeps the library.
+#[cfg(not(unix))]
+fn load(_library: &Path) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn maps() -> String {
+        std::fs::read_to_string("/proc/self/maps").unwrap_or_default()
+    }
+
+    #[test]
+    fn init_loads_the_cuda_half_where_there_is_one() {
+        // A use of tch, so that libtorch is linked into the test.
+        assert_eq!(tch::Tensor::from_slice(&[1.0f32]).size(), [1]);
+        let folder = folder_of_libtorch().expect("libtorch is loaded");
+        crate::init();
+        crate::init();
+        if folder.join("libtorch_cuda.so").is_file() {
+            assert!(maps().contains("/libtorch_cuda.so"));
+        } else {
+            eprintln!("SKIPPED: {} has no libtorch_cuda.so", folder.display());
+            assert!(!maps().contains("libtorch_cuda.so"));
+        }
+    }
+
+    #[test]
+    fn quiet_where_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!load(&folder.path().join("libtorch_cuda.so")));
+        std::fs::write(folder.path().join("libtorch_cuda.so"), "not a library").unwrap();
+        assert!(!load(&folder.path().join("libtorch_cuda.so")));
+    }
+
+    #[test]
+    fn finds_the_folder_of_libtorch_in_a_memory_map() {
+        let maps = "7f00-7f01 r-xp 00000000 fe:00 12 /usr/lib/libc.so.6\n\
+                    7f02-7f03 r-xp 00000000 fe:00 13                         /opt/my torch/lib/libtorch_cpu.so\n\
+                    7f04-7f05 rw-p 00000000 00:00 0 \n";
+        assert_eq!(folder_in(maps), Some(PathBuf::from("/opt/my torch/lib")));
+        assert_eq!(folder_in("7f04-7f05 rw-p 00000000 00:00 0 [heap]\n"), None);
+    }
+}

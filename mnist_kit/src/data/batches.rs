@@ -1,0 +1,198 @@
+//! A split cut into batches, transformed on the way.
+
+use super::Split;
+use crate::Result;
+use crate::transform::Compose;
+use anyhow::{Context, ensure};
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Tensor};
+
+/// How a split is cut into batches. Made by [`Split::batches`].
+///
+/// ```
+/// use mnist_kit::data::Mnist;
+/// use mnist_kit::transform::Compose;
+///
+/// let digits = Mnist::generated(7, 100, 10)?;
+/// let transform = Compose::new().to_tensor().normalize(0.1307, 0.3081);
+/// let batches = digits.train.batches(64)?.transform(&transform).shuffle(42);
+/// assert_eq!(batches.len(), 2);
+/// for batch in batches.epoch(1) {
+///     let (images, labels) = batch?;
+///     assert_eq!(images.size()[1..], [1, 28, 28]);
+///     assert_eq!(images.size()[0], labels.size()[0]);
+/// }
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Batches {
+    split: Split,
+    batch_size: usize,
+    transform: Compose,
+    shuffle: Option<u64>,
+    drop_last: bool,
+    device: Device,
+}
+
+impl Split {
+    /// Cuts the split into batches: in order, the last one possibly smaller, on the CPU, as bytes,
+    /// until the methods of [`Batches`] say otherwise.
+    ///
+    /// # Errors
+    /// When `batch_size` is 0.
+    pub fn batches(&self, batch_size: usize) -> Result<Batches> {
+        ensure!(batch_size > 0, "batch size 0: a batch holds at least one image");
+        Ok(Batches {
+            split: self.clone(),
+            batch_size,
+            transform: Compose::new(),
+            shuffle: None,
+            drop_last: false,
+            device: Device::Cpu,
+        })
+    }
+}
+
+impl Batches {
+    /// Applies this transform to every batch.
+    pub fn transform(mut self, transform: &Compose) -> Batches {
+        self.transform = transform.clone();
+        self
+    }
+
+    /// Gives the images in another order each epoch; the order depends on the seed and the epoch
+    /// only.
+    pub fn shuffle(mut self, seed: u64) -> Batches {
+        self.shuffle = Some(seed);
+        self
+    }
+
+    /// Leaves out the last batch where it is smaller than the others.
+    pub fn drop_last(mut self, drop_last: bool) -> Batches {
+        self.drop_last = drop_last;
+        self
+    }
+
+    /// Moves each batch to this device before it is transformed.
+    pub fn device(mut self, device: Device) -> Batches {
+        self.device = device;
+        self
+    }
+
+    /// The same batches in the split's own order, the last one included: for evaluation.
+    pub fn in_order(&self) -> Batches {
+        Batches { shuffle: None, drop_last: false, ..self.clone() }
+    }
+
+    /// How many batches an epoch has.
+    pub fn len(&self) -> usize {
+        if self.drop_last {
+            self.split.len() / self.batch_size
+        } else {
+            self.split.len().div_ceil(self.batch_size)
+        }
+    }
+
+    /// Whether an epoch has no batch at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Images in a full batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// The split the batches are cut from.
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// The batches of one epoch, counted from 1.
+    ///
+    /// Each item is `(images, labels)`: what the transform makes of `[B, C, H, W]` uint8, and
+    /// `[B]` int64. An item is an error where the transform cannot take the images.
+    pub fn epoch(&self, epoch: usize) -> Epoch {
+        let order = self.shuffle.map(|seed| {
+            let mut order: Vec<i64> = (0..self.split.len() as i64).collect();
+            order.shuffle(&mut epoch_rng(seed, epoch));
+            Tensor::from_slice(&order)
+        });
+        Epoch { batches: self.clone(), order, next: 0 }
+    }
+
+    /// The first batch of the first epoch, to look at shapes.
+    ///
+    /// # Errors
+    /// When there is no batch, or the transform cannot take the images.
+    pub fn first(&self) -> Result<(Tensor, Tensor)> {
+        self.epoch(1).next().with_context(|| {
+            format!(
+                "{}: no batch of {} among {} images",
+                self.split.name(),
+                self.batch_size,
+                self.split.len()
+            )
+        })?
+    }
+}
+
+/// A generator that depends on the seed and the epoch only, so that a run can resume at any epoch.
+fn epoch_rng(seed: u64, epoch: usize) -> impl Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(epoch as u64);
+    rng
+}
+
+/// The batches of one epoch, an iterator. Made by [`Batches::epoch`].
+#[derive(Debug)]
+pub struct Epoch {
+    batches: Batches,
+    order: Option<Tensor>,
+    next: usize,
+}
+
+impl Epoch {
+    fn batch(&self, index: usize) -> Result<(Tensor, Tensor)> {
+        let Batches { split, batch_size, transform, device, .. } = &self.batches;
+        let start = index * batch_size;
+        let length = (*batch_size).min(split.len() - start);
+        let (start, length) = (start as i64, length as i64);
+        let (images, labels) = match &self.order {
+            Some(order) => {
+                let order =
+                    order.f_narrow(0, start, length)?.f_to_device(split.images().device())?;
+                (
+                    split.images().f_index_select(0, &order)?,
+                    split.labels().f_index_select(0, &order)?,
+                )
+            }
+            None => (
+                split.images().f_narrow(0, start, length)?,
+                split.labels().f_narrow(0, start, length)?,
+            ),
+        };
+        let images = transform.apply(&images.f_to_device(*device)?)?;
+        Ok((images, labels.f_to_device(*device)?))
+    }
+}
+
+impl Iterator for Epoch {
+    type Item = Result<(Tensor, Tensor)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (self.next < self.batches.len()).then(|| {
+            self.next += 1;
+            self.batch(self.next - 1)
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.batches.len() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Epoch {}

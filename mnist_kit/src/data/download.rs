@@ -1,0 +1,209 @@
+//! Fetching published files into a folder: mirrors, time limits, checks, and two processes at once.
+
+use super::idx::decompressed;
+use crate::Result;
+use anyhow::{Context, anyhow, bail, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+use ureq::{Agent, Timeout};
+
+/// A published file: what it is called, and how to know that it is whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoteFile {
+    /// Its name in the folder; mirrors serve `<name>.gz`.
+    pub name: String,
+    /// Size of the decompressed content, in bytes. No more than that is ever written to disk.
+    pub bytes: u64,
+    /// SHA-256 of the decompressed content, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+impl RemoteFile {
+    /// The content of the file at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not this file as it was published, byte for byte. Hashing takes 0.03–0.3 s for
+    /// the 47 MB of MNIST's training images, so it is done at every load.
+    ///
+    /// ```
+    /// use mnist_kit::data::RemoteFile;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("abc");
+    /// let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_string();
+    /// let file = RemoteFile { name: "abc".to_string(), bytes: 3, sha256 };
+    /// std::fs::write(&path, "abc")?;
+    /// assert_eq!(file.content(&path)?, b"abc");
+    /// std::fs::write(&path, "abd")?;
+    /// assert!(file.content(&path).is_err());
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn content(&self, path: &Path) -> Result<Vec<u8>> {
+        let mut content = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(self.bytes + 1).read_to_end(&mut content))
+            .with_context(|| format!("{}: cannot be read", path.display()))?;
+        let found = content.len() as u64;
+        ensure!(
+            found >= self.bytes,
+            "{}: incomplete, {found} of {} bytes",
+            path.display(),
+            self.bytes
+        );
+        ensure!(found == self.bytes, "{}: more than {} bytes", path.display(), self.bytes);
+        let sha256: String =
+            Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        ensure!(
+            sha256 == self.sha256,
+            "{}: not the published content (SHA-256 {sha256}, expected {})",
+            path.display(),
+            self.sha256
+        );
+        Ok(content)
+    }
+}
+
+/// How long a download may take. The defaults let a 30 kB/s line finish MNIST's largest file (9.9 MB).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimeLimits {
+    /// To reach a server. Default 10 s.
+    pub connect: Duration,
+    /// Between two pieces of its answer. Default 20 s.
+    pub read: Duration,
+    /// For one file from one mirror, from first to last; ends servers that drip. Default 6 min.
+    pub total: Duration,
+}
+
+impl Default for TimeLimits {
+    fn default() -> TimeLimits {
+        TimeLimits {
+            connect: Duration::from_secs(10),
+            read: Duration::from_secs(20),
+            total: Duration::from_secs(360),
+        }
+    }
+}
+
+/// Puts into `folder` each of `files` that is not there or not whole, decompressed, and returns the mirrors they came from
+/// (none when everything was there).
+///
+/// A file is written under another name, checked, and renamed: readers see whole files only. A lock file lets one process
+/// fetch and the others wait and find the files. A mirror that fails in any way is followed by the next one. Each download
+/// is a line on standard output, and a progress bar on standard error where that is a terminal.
+///
+/// # Errors
+/// When the folder cannot be written, or no mirror gives a file; the message names each URL with its cause.
+///
+/// ```
+/// use mnist_kit::data::{TimeLimits, download};
+///
+/// let folder = tempfile::tempdir()?;
+/// assert!(download(&[], folder.path(), &[], &TimeLimits::default())?.is_empty());
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub fn download(
+    files: &[RemoteFile],
+    folder: &Path,
+    mirrors: &[String],
+    limits: &TimeLimits,
+) -> Result<Vec<String>> {
+    let _lock = lock(folder).with_context(|| format!("{}: cannot be written", folder.display()))?;
+    let mut mirrors = mirrors.to_vec();
+    let mut used = Vec::new();
+    for file in files {
+        let path = folder.join(&file.name);
+        match file.content(&path) {
+            Ok(_) => continue,
+            Err(problem) if path.exists() => println!("{problem}; fetching it again"),
+            Err(_) => {}
+        }
+        let mut problems = Vec::new();
+        let winner = mirrors.iter().position(|mirror| {
+            let url = format!("{}/{}.gz", mirror.trim_end_matches('/'), file.name);
+            println!("downloading {url}");
+            fetch(file, &url, &path, limits)
+                .map_err(|problem| problems.push(format!("{url}: {problem:#}")))
+                .is_ok()
+        });
+        match winner {
+            // What failed now would fail slowly for each of the other files too.
+            Some(winner) => mirrors.rotate_left(winner),
+            None if problems.is_empty() => bail!("no mirror to fetch {} from", file.name),
+            None => bail!("{}", problems.join("; ")),
+        }
+        if !used.contains(&mirrors[0]) {
+            used.push(mirrors[0].clone());
+        }
+    }
+    Ok(used)
+}
+
+/// Creates the folder and holds its lock, after the process that holds it now, for as long as the file is open.
+fn lock(folder: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder)?;
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(folder.join(".lock"))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            println!("waiting for another process, which is fetching the same files");
+            lock.lock()?;
+        }
+        Err(TryLockError::Error(problem)) => return Err(problem),
+    }
+    Ok(lock)
+}
+
+/// One attempt at one file.
+fn fetch(file: &RemoteFile, url: &str, path: &Path, limits: &TimeLimits) -> Result<()> {
+    let agent: Agent = Agent::config_builder()
+        .timeout_connect(Some(limits.connect))
+        .timeout_per_read(Some(limits.read))
+        .timeout_global(Some(limits.total))
+        .build()
+        .new_agent();
+    let body = agent.get(url).call().map_err(|problem| short(problem, limits))?.into_body();
+    let bar = progress_bar(&file.name, body.content_length());
+    let part = path.with_file_name(format!("{}.part", file.name));
+    let written = decompressed(bar.wrap_read(body.into_reader()))
+        .and_then(|content| io::copy(&mut content.take(file.bytes + 1), &mut File::create(&part)?))
+        .map_err(|problem| short(problem.into(), limits))
+        .and_then(|_| file.content(&part));
+    bar.finish_and_clear();
+    match written {
+        Ok(_) => Ok(fs::rename(&part, path)?),
+        Err(problem) => {
+            fs::remove_file(&part).ok();
+            Err(problem)
+        }
+    }
+}
+
+/// indicatif draws on standard error, and only where that is a terminal.
+fn progress_bar(name: &str, bytes: Option<u64>) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes}, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    bytes
+        .map_or_else(ProgressBar::no_length, ProgressBar::new)
+        .with_style(style)
+        .with_message(name.to_string())
+}
+
+/// The cause of a failed download in a few words.
+fn short(problem: ureq::Error, limits: &TimeLimits) -> anyhow::Error {
+    match problem {
+        ureq::Error::StatusCode(status) => anyhow!("the server answered {status}"),
+        ureq::Error::HostNotFound => anyhow!("host not found; is there a network?"),
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            anyhow!("no connection within {:?}", limits.connect)
+        }
+        ureq::Error::Timeout(Timeout::PerRead) => anyhow!("silent for {:?}", limits.read),
+        ureq::Error::Timeout(_) => anyhow!("not complete after {:?}", limits.total),
+        ureq::Error::Io(cause) => anyhow!("{cause}"),
+        other => anyhow!("{other}"),
+    }
+}

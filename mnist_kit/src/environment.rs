@@ -1,0 +1,58 @@
+//! What a lesson runs on.
+
+use crate::table::Table;
+use std::process::Command;
+
+/// Versions, device and threads, as a table; also prepares the process (see [`init`](crate::init)).
+///
+/// ```
+/// let table = mnist_kit::environment();
+/// assert_eq!(table.rows()[0][0], "mnist_kit");
+/// ```
+pub fn environment() -> Table {
+    crate::init();
+    let cuda = tch::Cuda::is_available();
+    let mut table = Table::new(["part", "found"])
+        .row(["mnist_kit", env!("CARGO_PKG_VERSION")])
+        .row(["tch", env!("MNIST_KIT_TCH_VERSION")])
+        .row(["libtorch", &libtorch_version().unwrap_or_else(|| "version unknown".to_string())])
+        .row(["CUDA", if cuda { "yes" } else { "no" }]);
+    if cuda {
+        let gpu = gpus().unwrap_or_else(|| "name unknown (nvidia-smi did not answer)".to_string());
+        table.push(["device", &gpu]);
+    } else {
+        table.push(["device", &format!("CPU, {} threads", tch::get_num_threads())]);
+    }
+    table
+}
+
+/// What the installation says of itself: `version.py` of the Python package, or `build-version` of
+/// the plain archive.
+fn libtorch_version() -> Option<String> {
+    let root = crate::cuda::folder_of_libtorch()?.parent()?.to_path_buf();
+    if let Ok(version) = std::fs::read_to_string(root.join("build-version")) {
+        return Some(version.trim().to_string());
+    }
+    let python = std::fs::read_to_string(root.join("version.py")).ok()?;
+    let line = python.lines().find(|line| line.starts_with("__version__"))?;
+    line.split(['"', '\'']).nth(1).map(str::to_string)
+}
+
+/// Name and memory of each GPU; libtorch's C++ interface tells neither.
+fn gpus() -> Option<String> {
+    let mut query = Command::new("nvidia-smi");
+    let output = query.args(["--query-gpu=name,memory.total", "--format=csv,noheader"]).output().ok()?;
+    let names = String::from_utf8(output.stdout).ok()?;
+    let names: Vec<&str> = names.lines().filter(|line| !line.is_empty()).collect();
+    (output.status.success() && !names.is_empty()).then(|| names.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_version_of_libtorch_is_read_from_the_installation() {
+        assert_eq!(tch::Tensor::from_slice(&[1.0f32]).size(), [1]);
+        let version = super::libtorch_version().expect("libtorch is loaded");
+        assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{version}");
+    }
+}

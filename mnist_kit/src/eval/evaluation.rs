@@ -1,0 +1,152 @@
+//! A model measured on a whole split.
+
+use super::{ConfusionMatrix, Samples};
+use crate::Result;
+use crate::data::{Batches, Split};
+use crate::model::{Logits, Model, predict};
+use crate::table::Table;
+use anyhow::ensure;
+use tch::{Kind, Tensor};
+
+/// Asks the model about every image of the batches' split and keeps the answers.
+///
+/// # Errors
+/// When there are no images, the model cannot take them, or a label is not among its classes.
+///
+/// ```
+/// use mnist_kit::data::Mnist;
+/// use mnist_kit::eval::evaluate;
+/// use mnist_kit::model::Mlp;
+/// use mnist_kit::transform::Compose;
+/// use tch::{Device, nn};
+///
+/// let digits = Mnist::generated(7, 100, 50)?;
+/// let test_batches = digits.test.batches(25)?.transform(&Compose::new().to_tensor());
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let evaluation = evaluate(&Mlp::new(vs.root(), 16)?, &test_batches)?;
+/// let right = evaluation.correct()?.len();
+/// assert_eq!(right + evaluation.mistakes()?.len(), 50);
+/// assert_eq!(evaluation.accuracy(), right as f64 / 50.0);
+/// assert_eq!(evaluation.top_k_accuracy(10)?, 1.0);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub fn evaluate(model: &impl Model, batches: &Batches) -> Result<Evaluation> {
+    let answers = predict(model, batches)?;
+    let classes = answers.logits.size()[1];
+    let labels = Vec::<i64>::try_from(&answers.labels)?;
+    let highest = labels.iter().copied().max().unwrap_or(0);
+    ensure!(
+        highest < classes,
+        "{}: label {highest} is not among the model's {classes} classes",
+        batches.split().name()
+    );
+    Ok(Evaluation {
+        loss: answers.loss()?,
+        accuracy: answers.accuracy()?,
+        predictions: Vec::<i64>::try_from(answers.predictions()?)?,
+        labels,
+        split: batches.split().clone(),
+        answers,
+    })
+}
+
+/// A model's answers to a split, and what they are worth. Made by [`evaluate`].
+#[derive(Debug)]
+pub struct Evaluation {
+    split: Split,
+    answers: Logits,
+    labels: Vec<i64>,
+    predictions: Vec<i64>,
+    loss: f64,
+    accuracy: f64,
+}
+
+impl Evaluation {
+    /// Mean cross-entropy over the images.
+    pub fn loss(&self) -> f64 {
+        self.loss
+    }
+
+    /// Share of images classified right, 0–1.
+    pub fn accuracy(&self) -> f64 {
+        self.accuracy
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Never: an evaluation has at least one image.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The logits, `[N, classes]`, float32, in the split's order.
+    pub fn logits(&self) -> &Tensor {
+        &self.answers.logits
+    }
+
+    /// Softmax of the logits, `[N, classes]`, float32.
+    pub fn probabilities(&self) -> Result<Tensor> {
+        Ok(self.logits().f_softmax(1, Kind::Float)?)
+    }
+
+    fn num_classes(&self) -> usize {
+        self.logits().size()[1] as usize
+    }
+
+    /// Share of images whose label is among the `k` most probable classes, 0–1.
+    ///
+    /// # Errors
+    /// When `k` is 0 or above the number of classes.
+    pub fn top_k_accuracy(&self, k: usize) -> Result<f64> {
+        let classes = self.num_classes();
+        ensure!(
+            (1..=classes).contains(&k),
+            "top {k} of {classes} classes: expected 1 to {classes}"
+        );
+        let (_, top) = self.logits().f_topk(k as i64, 1, true, true)?;
+        let hits = top.f_eq_tensor(&self.answers.labels.f_unsqueeze(1)?)?.f_any_dim(1, false)?;
+        Ok(hits.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?.f_double_value(&[])?)
+    }
+
+    /// How often each class was taken for each.
+    pub fn confusion_matrix(&self) -> Result<ConfusionMatrix> {
+        ConfusionMatrix::new(&self.labels, &self.predictions, self.num_classes())
+    }
+
+    /// The images classified right.
+    pub fn correct(&self) -> Result<Samples> {
+        self.samples(|truth, predicted| truth == predicted)
+    }
+
+    /// The images classified wrong.
+    pub fn mistakes(&self) -> Result<Samples> {
+        self.samples(|truth, predicted| truth != predicted)
+    }
+
+    fn samples(&self, keep: impl Fn(i64, i64) -> bool) -> Result<Samples> {
+        let indices =
+            (0..self.len()).filter(|&i| keep(self.labels[i], self.predictions[i])).collect();
+        Samples::new(&self.split, indices, &self.labels, &self.predictions, &self.probabilities()?)
+    }
+
+    /// Loss, accuracy and counts in a table.
+    pub fn table(&self) -> Table {
+        let right = self.labels.iter().zip(&self.predictions).filter(|(a, b)| a == b).count();
+        Table::new(["split", "images", "right", "wrong", "accuracy", "mean loss"]).row([
+            self.split.name().to_string(),
+            self.len().to_string(),
+            right.to_string(),
+            (self.len() - right).to_string(),
+            format!("{:.2}%", 100.0 * self.accuracy),
+            format!("{:.4}", self.loss),
+        ])
+    }
+
+    /// Shows the table in a notebook.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
+    }
+}

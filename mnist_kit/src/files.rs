@@ -1,0 +1,44 @@
+//! Files that are there whole or not at all.
+
+use crate::Result;
+use anyhow::Context;
+use std::path::Path;
+
+/// Lets `write` fill a file beside `path`, then renames it to `path`; makes missing folders.
+pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let replace = || -> Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".partial-");
+        // A temporary file is private by default; the finished one is an ordinary file.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let aside = builder.tempfile_in(folder)?;
+        write(aside.path())?;
+        aside.persist(path)?;
+        Ok(())
+    };
+    replace().with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("new").join("file.txt");
+        replace(&path, |aside| Ok(std::fs::write(aside, "old")?))?;
+        let failed = replace(&path, |aside| {
+            std::fs::write(aside, "half")?;
+            anyhow::bail!("disk full")
+        });
+        assert!(format!("{:#}", failed.unwrap_err()).ends_with("file.txt: disk full"));
+        assert_eq!(std::fs::read_to_string(&path)?, "old");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap())?.count(), 1);
+        Ok(())
+    }
+}

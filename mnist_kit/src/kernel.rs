@@ -1,0 +1,103 @@
+//! What differs when the code runs in a notebook's kernel (evcxr) instead of a program.
+
+use std::backtrace::Backtrace;
+use std::panic::PanicHookInfo;
+use std::path::{Path, PathBuf};
+
+/// Cells are compiled from this file, relative to the kernel's build folder.
+const CELL: &str = "src/lib.rs";
+
+/// Inside a kernel, panics say in two lines what happened and where in the cell. Elsewhere does nothing.
+///
+/// Cells link the standard library dynamically, so a hook set by one of them serves all that follow.
+pub(crate) fn install() {
+    if std::env::var_os("EVCXR_IS_RUNTIME").is_none() {
+        return;
+    }
+    let source = std::env::var_os("EVCXR_TMPDIR").map(|folder| PathBuf::from(folder).join(CELL));
+    std::panic::set_hook(Box::new(move |panic| eprintln!("{}", describe(panic, source.as_deref()))));
+}
+
+fn describe(panic: &PanicHookInfo<'_>, source: Option<&Path>) -> String {
+    let payload = panic.payload();
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("the panic carries no message");
+    let place = panic.location().map(|at| (at.file(), at.line() as usize));
+    let line = match place {
+        Some((CELL, line)) => Some(line),
+        _ => line_in_backtrace(&Backtrace::force_capture().to_string()),
+    };
+    let code = source
+        .and_then(|path| std::fs::read_to_string(path).ok())
+        .and_then(|text| quote(&text, line?));
+    match (code, place) {
+        (Some(code), _) => format!("Panic: {}\n   at: {code}", without_trace(message)),
+        (None, Some((file, line))) => format!("Panic: {}\n   at: {file}:{line}", without_trace(message)),
+        (None, None) => format!("Panic: {}", without_trace(message)),
+    }
+}
+
+/// libtorch appends its C++ call stack to every message, and a failed `unwrap` prints it with its line breaks escaped.
+fn without_trace(message: &str) -> &str {
+    let end = ["\nException raised from ", "\\nException raised from "]
+        .iter()
+        .filter_map(|mark| message.find(mark))
+        .min()
+        .unwrap_or(message.len());
+    message[..end].trim_end()
+}
+
+/// The line of the innermost frame that belongs to the cell; frames print as `at ./src/lib.rs:12:5` under their name.
+fn line_in_backtrace(backtrace: &str) -> Option<usize> {
+    backtrace.lines().find_map(|line| {
+        let place = line.trim().strip_prefix("at ")?;
+        let place = place.strip_prefix("./").unwrap_or(place);
+        place.strip_prefix(CELL)?.strip_prefix(':')?.split(':').next()?.parse().ok()
+    })
+}
+
+/// A line of the cell's source without what the kernel wraps around a last expression to display it.
+fn quote(source: &str, line: usize) -> Option<String> {
+    let code = source.lines().nth(line.checked_sub(1)?)?.trim();
+    let code = match code.strip_prefix('(').and_then(|rest| rest.strip_suffix(").evcxr_display();")) {
+        Some(inner) => inner,
+        None => code.strip_suffix(")));").filter(|inner| !balanced(code) && balanced(inner)).unwrap_or(code),
+    };
+    (!code.is_empty()).then(|| code.to_owned())
+}
+
+fn balanced(code: &str) -> bool {
+    code.matches('(').count() == code.matches(')').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trace_of_libtorch_is_cut_off() {
+        let plain = "sizes differ\nException raised from infer_size at x.cpp:33\nframe #0: y";
+        assert_eq!(without_trace(plain), "sizes differ");
+        assert_eq!(without_trace("Torch(\"sizes differ\\nException raised from infer"), "Torch(\"sizes differ");
+        assert_eq!(without_trace("plain"), "plain");
+    }
+
+    #[test]
+    fn the_cell_is_found_in_a_backtrace() {
+        let backtrace = "   3: tch::add\n             at /registry/tch/src/lib.rs:7:1\n   4: ctx::run_user_code_2\n             at ./src/lib.rs:12:9\n";
+        assert_eq!(line_in_backtrace(backtrace), Some(12));
+        assert_eq!(line_in_backtrace("  1: a\n    at ./other/src/lib.rs:3:1\n"), None);
+    }
+
+    #[test]
+    fn a_line_is_quoted_as_its_writer_wrote_it() {
+        assert_eq!(quote("a\n  let x = f(1);\n", 2).as_deref(), Some("let x = f(1);"));
+        assert_eq!(quote("(f(1)).evcxr_display();", 1).as_deref(), Some("f(1)"));
+        assert_eq!(quote("f(1))));", 1).as_deref(), Some("f(1)"));
+        assert_eq!(quote("f(1)", 2), None);
+        assert_eq!(quote("f(1)", 0), None);
+    }
+}

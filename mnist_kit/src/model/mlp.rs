@@ -1,0 +1,161 @@
+//! The multi-layer perceptron of lesson 1 and its variations.
+
+use super::{Model, expect_values, linear};
+use crate::Result;
+use anyhow::ensure;
+use std::borrow::Borrow;
+use tch::{Tensor, nn};
+
+/// What stands between two linear layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Activation {
+    /// max(0, x)
+    #[default]
+    Relu,
+    /// tanh(x)
+    Tanh,
+    /// 1 / (1 + e⁻ˣ)
+    Sigmoid,
+}
+
+impl Activation {
+    fn apply(self, x: &Tensor) -> Tensor {
+        match self {
+            Activation::Relu => x.relu(),
+            Activation::Tanh => x.tanh(),
+            Activation::Sigmoid => x.sigmoid(),
+        }
+    }
+}
+
+/// The shape of an [`Mlp`]; the default is lesson 1's 784 → 100 → 10 with ReLU.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MlpConfig {
+    inputs: i64,
+    hidden: Vec<i64>,
+    classes: i64,
+    activation: Activation,
+    dropout: f64,
+}
+
+impl Default for MlpConfig {
+    fn default() -> MlpConfig {
+        MlpConfig {
+            inputs: 784,
+            hidden: vec![100],
+            classes: 10,
+            activation: Activation::Relu,
+            dropout: 0.0,
+        }
+    }
+}
+
+impl MlpConfig {
+    /// Values of one image, 784 for MNIST.
+    pub fn inputs(mut self, inputs: i64) -> MlpConfig {
+        self.inputs = inputs;
+        self
+    }
+
+    /// Neurons of each hidden layer, from first to last.
+    pub fn hidden(mut self, sizes: impl Into<Vec<i64>>) -> MlpConfig {
+        self.hidden = sizes.into();
+        self
+    }
+
+    /// Number of classes.
+    pub fn classes(mut self, classes: i64) -> MlpConfig {
+        self.classes = classes;
+        self
+    }
+
+    /// The function after each hidden layer.
+    pub fn activation(mut self, activation: Activation) -> MlpConfig {
+        self.activation = activation;
+        self
+    }
+
+    /// Share of hidden values set to 0 while training, 0 up to below 1.
+    pub fn dropout(mut self, share: f64) -> MlpConfig {
+        self.dropout = share;
+        self
+    }
+
+    /// Builds the model, its weights in the store of `path`.
+    ///
+    /// # Errors
+    /// When a size is below 1 or the dropout share lies outside of 0 ≤ share < 1.
+    pub fn build<'a>(&self, path: impl Borrow<nn::Path<'a>>) -> Result<Mlp> {
+        let path = path.borrow();
+        let sizes: Vec<i64> =
+            [self.inputs].iter().chain(&self.hidden).chain([&self.classes]).copied().collect();
+        ensure!(
+            sizes.iter().all(|&size| size > 0),
+            "layer sizes {sizes:?}: each must be at least 1"
+        );
+        ensure!(
+            (0.0..1.0).contains(&self.dropout),
+            "dropout {}: expected 0 ≤ share < 1",
+            self.dropout
+        );
+        // In PyTorch's nn.Sequential the activation and the dropout take a number each.
+        let step = if self.dropout > 0.0 { 3 } else { 2 };
+        let layers = sizes
+            .windows(2)
+            .enumerate()
+            .map(|(i, size)| linear(path / "layers" / (i * step), size[0], size[1]))
+            .collect();
+        Ok(Mlp { layers, inputs: self.inputs, activation: self.activation, dropout: self.dropout })
+    }
+}
+
+/// Linear layers with an activation between them: `layers.0`, `layers.2`, … in a state dict, as
+/// PyTorch numbers `nn.Sequential(Linear, ReLU, Linear)` (`layers.0`, `layers.3`, … with dropout).
+#[derive(Debug)]
+pub struct Mlp {
+    layers: Vec<nn::Linear>,
+    inputs: i64,
+    activation: Activation,
+    dropout: f64,
+}
+
+impl Mlp {
+    /// Lesson 1's model: 784 → `hidden` → 10 with ReLU; 79,510 parameters for 100 hidden neurons.
+    ///
+    /// # Errors
+    /// When `hidden` is below 1.
+    ///
+    /// ```
+    /// use mnist_kit::model::{Mlp, Model, summary};
+    /// use tch::{Device, Kind, Tensor, nn};
+    ///
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// let model = Mlp::new(vs.root(), 100)?;
+    /// let images = Tensor::rand([2, 1, 28, 28], (Kind::Float, Device::Cpu));
+    /// assert_eq!(model.logits(&images, false)?.size(), [2, 10]);
+    /// assert_eq!(summary(&vs).total(), 79_510);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn new<'a>(path: impl Borrow<nn::Path<'a>>, hidden: i64) -> Result<Mlp> {
+        MlpConfig::default().hidden([hidden]).build(path)
+    }
+}
+
+impl Model for Mlp {
+    /// # Shapes
+    /// `[N, 784]` or `[N, 1, 28, 28]` float32 → `[N, 10]` (other sizes as configured).
+    fn logits(&self, images: &Tensor, train: bool) -> Result<Tensor> {
+        expect_values("Mlp", images, self.inputs)?;
+        let mut x = images.f_flatten(1, -1)?;
+        for (i, layer) in self.layers.iter().enumerate() {
+            if i > 0 {
+                x = self.activation.apply(&x);
+                if self.dropout > 0.0 {
+                    x = x.f_dropout(self.dropout, train)?;
+                }
+            }
+            x = x.f_linear(&layer.ws, layer.bs.as_ref())?;
+        }
+        Ok(x)
+    }
+}

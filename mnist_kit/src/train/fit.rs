@@ -1,0 +1,133 @@
+//! The training loop that lesson 1 writes out by hand.
+
+use super::{Adam, BatchRecord, History, OptimizerConfig, PrintLines, Progress, Report};
+use crate::Result;
+use crate::data::Batches;
+use crate::model::{Model, predict};
+use anyhow::{Context, ensure};
+use tch::{Reduction, Tensor, nn};
+
+/// Prepares a training run of `model`, whose parameters live in `vs`: cross-entropy, Adam with
+/// learning rate 1e-3, one epoch, progress printed; the methods of [`Fit`] change each of these.
+///
+/// ```
+/// use mnist_kit::data::Mnist;
+/// use mnist_kit::model::Mlp;
+/// use mnist_kit::train::{Adam, Silent, fit};
+/// use mnist_kit::transform::Compose;
+/// use tch::{Device, nn};
+///
+/// let digits = Mnist::generated(7, 500, 100)?;
+/// let transform = Compose::new().to_tensor();
+/// let train_batches = digits.train.batches(50)?.transform(&transform).shuffle(1);
+/// let test_batches = digits.test.batches(100)?.transform(&transform);
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let model = Mlp::new(vs.root(), 32)?;
+/// let history = fit(&model, &vs, &train_batches)
+///     .optimizer(Adam::new(1e-2))
+///     .epochs(2)
+///     .test(&test_batches)
+///     .report(Silent)
+///     .run()?;
+/// assert_eq!(history.epochs().len(), 2);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub fn fit<'a, M: Model>(model: &'a M, vs: &'a nn::VarStore, train: &'a Batches) -> Fit<'a, M> {
+    Fit {
+        model,
+        vs,
+        train,
+        test: None,
+        optimizer: Adam::new(1e-3).into(),
+        num_epochs: 1,
+        report: Box::new(PrintLines::default()),
+    }
+}
+
+/// A training run in preparation. Made by [`fit`].
+pub struct Fit<'a, M: Model> {
+    model: &'a M,
+    vs: &'a nn::VarStore,
+    train: &'a Batches,
+    test: Option<&'a Batches>,
+    optimizer: OptimizerConfig,
+    num_epochs: usize,
+    report: Box<dyn Report + 'a>,
+}
+
+impl<'a, M: Model> Fit<'a, M> {
+    /// The optimiser: [`Sgd`](super::Sgd), [`Adam`](super::Adam) or [`AdamW`](super::AdamW).
+    pub fn optimizer(mut self, optimizer: impl Into<OptimizerConfig>) -> Self {
+        self.optimizer = optimizer.into();
+        self
+    }
+
+    /// How often the model sees every training image.
+    pub fn epochs(mut self, num_epochs: usize) -> Self {
+        self.num_epochs = num_epochs;
+        self
+    }
+
+    /// Measures loss and accuracy on these batches after each epoch.
+    pub fn test(mut self, test: &'a Batches) -> Self {
+        self.test = Some(test);
+        self
+    }
+
+    /// Who hears how it goes.
+    pub fn report(mut self, report: impl Report + 'a) -> Self {
+        self.report = Box::new(report);
+        self
+    }
+
+    /// Trains.
+    ///
+    /// # Errors
+    /// When the optimiser's settings are out of range, there is no batch, the model cannot take
+    /// the images, a label is not among its classes, or the loss stops being a finite number.
+    pub fn run(mut self) -> Result<History> {
+        ensure!(
+            !self.train.is_empty(),
+            "no batch to train on: {} images in batches of {}",
+            self.train.split().len(),
+            self.train.batch_size()
+        );
+        let mut optimizer = self.optimizer.clone().build(self.vs)?;
+        let mut history = History::new();
+        for epoch in 1..=self.num_epochs {
+            let progress = self
+                .train_epoch(epoch, &mut optimizer)
+                .with_context(|| format!("epoch {epoch}"))?;
+            let tested = self.test.map(|test| predict(self.model, test)).transpose()?;
+            let record = history
+                .record(&progress, tested.as_ref())
+                .with_context(|| format!("epoch {epoch}"))?;
+            self.report.epoch(record, self.num_epochs)?;
+        }
+        Ok(history)
+    }
+
+    fn train_epoch(&mut self, epoch: usize, optimizer: &mut super::Optimizer) -> Result<Progress> {
+        let mut progress = Progress::new();
+        let num_batches = self.train.len();
+        for (index, batch) in self.train.epoch(epoch).enumerate() {
+            let (images, labels) = batch?;
+            let logits = self.model.logits(&images, true)?;
+            let loss = logits.f_cross_entropy_loss(
+                &labels,
+                None::<&Tensor>,
+                Reduction::Mean,
+                -100,
+                0.0,
+            )?;
+            optimizer.zero_grad();
+            loss.f_backward()?;
+            optimizer.step()?;
+            progress.batch(&loss, &logits, &labels)?;
+            let record =
+                BatchRecord { epoch, num_epochs: self.num_epochs, batch: index + 1, num_batches };
+            self.report.batch(&record, &progress)?;
+        }
+        Ok(progress)
+    }
+}

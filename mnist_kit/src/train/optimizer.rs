@@ -1,0 +1,302 @@
+//! SGD, Adam and AdamW as plain tensor code.
+//!
+//! tch's own optimisers hide their state and their learning rate; these keep both in the open, so
+//! that a run can be saved and resumed, and so that they can be read.
+
+use crate::Result;
+use crate::model::named_parameters;
+use anyhow::{Context, ensure};
+use tch::{Tensor, nn};
+
+/// Which optimiser, with its settings. Made from [`Sgd`], [`Adam`] or [`AdamW`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum OptimizerConfig {
+    /// Stochastic gradient descent.
+    Sgd(Sgd),
+    /// Adam.
+    Adam(Adam),
+    /// Adam with decoupled weight decay.
+    AdamW(AdamW),
+}
+
+/// Stochastic gradient descent, with PyTorch's formula for momentum.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sgd {
+    lr: f64,
+    momentum: f64,
+    weight_decay: f64,
+}
+
+impl Sgd {
+    /// SGD with this learning rate; no momentum and no weight decay, as `torch.optim.SGD`.
+    pub fn new(lr: f64) -> Sgd {
+        Sgd { lr, momentum: 0.0, weight_decay: 0.0 }
+    }
+
+    /// Share of the last step that is kept, 0 up to below 1.
+    pub fn momentum(mut self, momentum: f64) -> Sgd {
+        self.momentum = momentum;
+        self
+    }
+
+    /// L2 penalty, added to the gradient.
+    pub fn weight_decay(mut self, weight_decay: f64) -> Sgd {
+        self.weight_decay = weight_decay;
+        self
+    }
+
+    /// See [`OptimizerConfig::build`].
+    pub fn build(self, vs: &nn::VarStore) -> Result<Optimizer> {
+        OptimizerConfig::from(self).build(vs)
+    }
+}
+
+/// Adam (Kingma and Ba, 2015).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adam {
+    lr: f64,
+    betas: (f64, f64),
+    eps: f64,
+    weight_decay: f64,
+}
+
+impl Adam {
+    /// Adam with this learning rate; betas 0.9 and 0.999, eps 1e-8, no weight decay, as
+    /// `torch.optim.Adam`.
+    pub fn new(lr: f64) -> Adam {
+        Adam { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 }
+    }
+
+    /// Decay rates of the running means of the gradient and of its square, each 0 up to below 1.
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Adam {
+        self.betas = (beta1, beta2);
+        self
+    }
+
+    /// L2 penalty, added to the gradient.
+    pub fn weight_decay(mut self, weight_decay: f64) -> Adam {
+        self.weight_decay = weight_decay;
+        self
+    }
+
+    /// See [`OptimizerConfig::build`].
+    pub fn build(self, vs: &nn::VarStore) -> Result<Optimizer> {
+        OptimizerConfig::from(self).build(vs)
+    }
+}
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdamW(Adam);
+
+impl AdamW {
+    /// AdamW with this learning rate; betas 0.9 and 0.999, eps 1e-8, weight decay 0.01, as
+    /// `torch.optim.AdamW`.
+    pub fn new(lr: f64) -> AdamW {
+        AdamW(Adam::new(lr).weight_decay(0.01))
+    }
+
+    /// Decay rates of the running means of the gradient and of its square, each 0 up to below 1.
+    pub fn betas(self, beta1: f64, beta2: f64) -> AdamW {
+        AdamW(self.0.betas(beta1, beta2))
+    }
+
+    /// Share of each weight, times the learning rate, that is taken off at each step.
+    pub fn weight_decay(self, weight_decay: f64) -> AdamW {
+        AdamW(self.0.weight_decay(weight_decay))
+    }
+
+    /// See [`OptimizerConfig::build`].
+    pub fn build(self, vs: &nn::VarStore) -> Result<Optimizer> {
+        OptimizerConfig::from(self).build(vs)
+    }
+}
+
+impl From<Sgd> for OptimizerConfig {
+    fn from(sgd: Sgd) -> OptimizerConfig {
+        OptimizerConfig::Sgd(sgd)
+    }
+}
+
+impl From<Adam> for OptimizerConfig {
+    fn from(adam: Adam) -> OptimizerConfig {
+        OptimizerConfig::Adam(adam)
+    }
+}
+
+impl From<AdamW> for OptimizerConfig {
+    fn from(adamw: AdamW) -> OptimizerConfig {
+        OptimizerConfig::AdamW(adamw)
+    }
+}
+
+impl OptimizerConfig {
+    /// The optimiser of every parameter in the store; build the model first.
+    ///
+    /// # Errors
+    /// When a setting is out of range, or the store holds no parameter.
+    ///
+    /// ```
+    /// use mnist_kit::model::linear;
+    /// use mnist_kit::train::Adam;
+    /// use tch::{Device, Kind, Tensor, nn};
+    ///
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// let layer = linear(vs.root(), 3, 1);
+    /// let mut optimizer = Adam::new(1e-2).build(&vs)?;
+    /// let loss = || Tensor::ones([1, 3], (Kind::Float, Device::Cpu)).apply(&layer).square().sum(Kind::Float);
+    /// let before = loss().double_value(&[]);
+    /// for _ in 0..100 {
+    ///     optimizer.zero_grad();
+    ///     loss().backward();
+    ///     optimizer.step()?;
+    /// }
+    /// assert!(loss().double_value(&[]) < before);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn build(self, vs: &nn::VarStore) -> Result<Optimizer> {
+        let (lr, weight_decay, decays) = match &self {
+            OptimizerConfig::Sgd(sgd) => (sgd.lr, sgd.weight_decay, vec![sgd.momentum]),
+            OptimizerConfig::Adam(adam) | OptimizerConfig::AdamW(AdamW(adam)) => {
+                (adam.lr, adam.weight_decay, vec![adam.betas.0, adam.betas.1])
+            }
+        };
+        check_lr(lr)?;
+        ensure!(weight_decay >= 0.0, "weight decay {weight_decay}: expected 0 or more");
+        for decay in decays {
+            ensure!(
+                (0.0..1.0).contains(&decay),
+                "momentum or beta {decay}: expected 0 ≤ value < 1"
+            );
+        }
+        let parameters: Vec<Parameter> = named_parameters(vs)
+            .into_iter()
+            .map(|(name, tensor)| Parameter { name, tensor, state: Vec::new(), steps: 0 })
+            .collect();
+        ensure!(
+            !parameters.is_empty(),
+            "the store holds no parameter: build the model before the optimiser"
+        );
+        Ok(Optimizer { config: self, lr, parameters })
+    }
+}
+
+fn check_lr(lr: f64) -> Result<()> {
+    ensure!(lr >= 0.0 && lr.is_finite(), "learning rate {lr}: expected a finite number, 0 or more");
+    Ok(())
+}
+
+/// An optimiser with the state it keeps of each parameter.
+#[derive(Debug)]
+pub struct Optimizer {
+    config: OptimizerConfig,
+    lr: f64,
+    parameters: Vec<Parameter>,
+}
+
+/// One parameter and what the optimiser remembers of it: the momentum of SGD, or Adam's running
+/// means of the gradient and of its square. Empty until the first step.
+#[derive(Debug)]
+struct Parameter {
+    name: String,
+    tensor: Tensor,
+    state: Vec<Tensor>,
+    steps: i32,
+}
+
+impl Optimizer {
+    /// The learning rate of the next step.
+    pub fn lr(&self) -> f64 {
+        self.lr
+    }
+
+    /// Sets the learning rate of the next steps.
+    ///
+    /// # Errors
+    /// When it is negative or not finite.
+    pub fn set_lr(&mut self, lr: f64) -> Result<()> {
+        check_lr(lr)?;
+        self.lr = lr;
+        Ok(())
+    }
+
+    /// Forgets the gradients of the last backward pass.
+    pub fn zero_grad(&mut self) {
+        for parameter in &mut self.parameters {
+            parameter.tensor.zero_grad();
+        }
+    }
+
+    /// Moves every parameter that has a gradient by one step.
+    ///
+    /// # Errors
+    /// When a gradient does not fit its parameter.
+    pub fn step(&mut self) -> Result<()> {
+        let _no_grad = tch::no_grad_guard();
+        for parameter in &mut self.parameters {
+            let gradient = parameter.tensor.grad();
+            if gradient.defined() && parameter.tensor.requires_grad() {
+                let step = match &self.config {
+                    OptimizerConfig::Sgd(sgd) => parameter.step_sgd(&gradient, sgd, self.lr),
+                    OptimizerConfig::Adam(adam) => {
+                        let gradient =
+                            with_penalty(&gradient, &parameter.tensor, adam.weight_decay)?;
+                        parameter.step_adam(&gradient, adam, self.lr)
+                    }
+                    OptimizerConfig::AdamW(AdamW(adam)) => {
+                        let _ =
+                            parameter.tensor.f_mul_scalar_(1.0 - self.lr * adam.weight_decay)?;
+                        parameter.step_adam(&gradient, adam, self.lr)
+                    }
+                };
+                step.with_context(|| format!("cannot step {}", parameter.name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The gradient of the loss with an L2 penalty on the weights.
+fn with_penalty(gradient: &Tensor, weights: &Tensor, weight_decay: f64) -> Result<Tensor> {
+    if weight_decay == 0.0 {
+        return Ok(gradient.shallow_clone());
+    }
+    Ok(gradient.f_add(&weights.f_mul_scalar(weight_decay)?)?)
+}
+
+impl Parameter {
+    fn step_sgd(&mut self, gradient: &Tensor, sgd: &Sgd, lr: f64) -> Result<()> {
+        let mut step = with_penalty(gradient, &self.tensor, sgd.weight_decay)?;
+        if sgd.momentum > 0.0 {
+            match self.state.first_mut() {
+                // velocity ← momentum · velocity + gradient, from the second step on
+                Some(velocity) => {
+                    let _ = velocity.f_mul_scalar_(sgd.momentum)?.f_add_(&step)?;
+                }
+                None => self.state.push(step.f_clone(&step)?),
+            }
+            step = self.state[0].shallow_clone();
+        }
+        let _ = self.tensor.f_sub_(&step.f_mul_scalar(lr)?)?;
+        self.steps += 1;
+        Ok(())
+    }
+
+    fn step_adam(&mut self, gradient: &Tensor, adam: &Adam, lr: f64) -> Result<()> {
+        if self.state.is_empty() {
+            self.state = vec![self.tensor.f_zeros_like()?, self.tensor.f_zeros_like()?];
+        }
+        self.steps += 1;
+        let (beta1, beta2) = adam.betas;
+        let [mean, square] = &mut self.state[..] else { unreachable!("Adam keeps two tensors") };
+        let _ = mean.f_lerp_(gradient, 1.0 - beta1)?;
+        let _ = square.f_lerp_(&gradient.f_square()?, 1.0 - beta2)?;
+        // Both means start at 0 and are too small at first; this is what they lack.
+        let mean_correction = 1.0 - beta1.powi(self.steps);
+        let square_correction = 1.0 - beta2.powi(self.steps);
+        let denominator =
+            square.f_sqrt()?.f_div_scalar_(square_correction.sqrt())?.f_add_scalar_(adam.eps)?;
+        let _ = self.tensor.f_addcdiv_(&mean.f_mul_scalar(-lr / mean_correction)?, &denominator)?;
+        Ok(())
+    }
+}

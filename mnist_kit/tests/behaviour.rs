@@ -1,0 +1,295 @@
+//! What the modules promise, on small tensors and generated digits.
+
+use anyhow::Result;
+use mnist_kit::data::{Mnist, Split};
+use mnist_kit::eval::{ConfusionMatrix, evaluate};
+use mnist_kit::model::{
+    Activation, Mlp, MlpConfig, Model, load_weights, named_parameters, save_weights, summary,
+};
+use mnist_kit::train::{Adam, AdamW, Progress, Sgd, Silent, fit};
+use mnist_kit::transform::Compose;
+use proptest::prelude::*;
+use tch::{Device, Kind, Tensor, nn};
+
+/// Images whose every pixel is the image's number, labelled by that number modulo ten.
+fn numbered(count: i64) -> Split {
+    let numbers = Tensor::arange(count, (Kind::Int64, Device::Cpu));
+    let images =
+        numbers.to_kind(Kind::Uint8).view([count, 1, 1, 1]).expand([count, 1, 28, 28], false);
+    Split::new("numbered", images.contiguous(), numbers.remainder(10), 10).unwrap()
+}
+
+/// The numbers of the images in the order in which the batches give them.
+fn order(batches: &mnist_kit::data::Batches, epoch: usize) -> Vec<i64> {
+    batches
+        .epoch(epoch)
+        .flat_map(|batch| {
+            Vec::<i64>::try_from(
+                batch.unwrap().0.select(1, 0).select(1, 0).select(1, 0).to_kind(Kind::Int64),
+            )
+            .unwrap()
+        })
+        .collect()
+}
+
+fn message<T>(result: Result<T>) -> String {
+    format!("{:#}", result.err().expect("an error"))
+}
+
+proptest! {
+    #[test]
+    fn an_epoch_gives_every_image_once(count in 1i64..200, batch_size in 1usize..70, seed: u64, epoch in 1usize..50) {
+        let batches = numbered(count).batches(batch_size).unwrap().shuffle(seed);
+        let mut seen = order(&batches, epoch);
+        prop_assert_eq!(batches.epoch(epoch).count(), batches.len());
+        seen.sort();
+        prop_assert_eq!(seen, (0..count).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn dropping_the_last_leaves_full_batches(count in 1i64..200, batch_size in 1usize..70) {
+        let batches = numbered(count).batches(batch_size).unwrap().drop_last(true);
+        prop_assert_eq!(batches.len(), count as usize / batch_size);
+        for batch in batches.epoch(1) {
+            prop_assert_eq!(batch.unwrap().1.size()[0] as usize, batch_size);
+        }
+    }
+
+    #[test]
+    fn normalisation_is_undone(mean in -1.0f64..1.0, std in 0.01f64..2.0) {
+        let transform = Compose::new().to_tensor().normalize(mean, std);
+        let images = numbered(200).images().shallow_clone();
+        let back = transform.denormalize(&transform.apply(&images).unwrap()).unwrap() * 255.0;
+        let difference = (back - images.to_kind(Kind::Float)).abs().max().double_value(&[]);
+        prop_assert!(difference < 1e-2, "{}", difference);
+    }
+
+    #[test]
+    fn a_confusion_matrix_counts_every_image(pairs in proptest::collection::vec((0i64..10, 0i64..10), 0..300)) {
+        let (truths, predictions): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+        let matrix = ConfusionMatrix::new(&truths, &predictions, 10).unwrap();
+        prop_assert_eq!(matrix.counts().iter().flatten().sum::<u64>() as usize, pairs.len());
+        let right = pairs.iter().filter(|(truth, predicted)| truth == predicted).count();
+        prop_assert_eq!((0..10).map(|class| matrix.counts()[class][class]).sum::<u64>() as usize, right);
+        let mistakes: u64 = matrix.top_mistakes(100).iter().map(|mistake| mistake.2).sum();
+        prop_assert_eq!(mistakes as usize, pairs.len() - right);
+    }
+}
+
+#[test]
+fn the_order_depends_on_seed_and_epoch_only() -> Result<()> {
+    let batches = numbered(100).batches(16)?.shuffle(42);
+    assert_eq!(order(&batches, 3), order(&batches.clone(), 3));
+    assert_ne!(order(&batches, 1), order(&batches, 2));
+    assert_ne!(order(&batches, 1), order(&numbered(100).batches(16)?.shuffle(43), 1));
+    assert_eq!(order(&batches.in_order(), 1), (0..100).collect::<Vec<_>>());
+    Ok(())
+}
+
+#[test]
+fn mean_and_deviation_are_those_of_torch() -> Result<()> {
+    // Pixels 0 and 255 in equal number: mean 0.5, unbiased deviation √(n/(n−1))/2.
+    let images = Tensor::cat(
+        &[
+            Tensor::zeros([1, 1, 2, 2], (Kind::Uint8, Device::Cpu)),
+            Tensor::full([1, 1, 2, 2], 255, (Kind::Uint8, Device::Cpu)),
+        ],
+        0,
+    );
+    let split = Split::new("halves", images, Tensor::from_slice(&[0i64, 1]), 2)?;
+    let (mean, std) = split.mean_std()?;
+    assert!(
+        (mean - 0.5).abs() < 1e-7 && (std - (8.0f64 / 7.0).sqrt() / 2.0).abs() < 1e-6,
+        "{mean} {std}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_split_of_the_wrong_kind_is_refused() {
+    let images = || Tensor::zeros([3, 1, 28, 28], (Kind::Uint8, Device::Cpu));
+    let labels = |values: &[i64]| Tensor::from_slice(values);
+    let wrong = message(Split::new("train", images(), labels(&[0, 1]), 10));
+    assert!(wrong.contains("3 images but 2 labels"), "{wrong}");
+    let wrong = message(Split::new("train", images(), labels(&[0, 1, 10]), 10));
+    assert!(wrong.contains("labels run from 0 to 10, expected 0 to 9"), "{wrong}");
+    let wrong = message(Split::new("train", images().to_kind(Kind::Float), labels(&[0, 1, 2]), 10));
+    assert!(wrong.contains("expected Uint8 [N, C, H, W]"), "{wrong}");
+    assert!(message(numbered(3).batches(0)).contains("batch size 0"));
+    assert!(message(numbered(3).select(&[3])).contains("no image 3"));
+    assert!(message(numbered(3).get(3)).contains("no image 3"));
+}
+
+#[test]
+fn a_transform_says_what_it_cannot_take() -> Result<()> {
+    let images = numbered(2).images().shallow_clone();
+    let wrong = message(Compose::new().normalize(0.5, 0.5).apply(&images));
+    assert!(wrong.contains("call to_tensor before normalize"), "{wrong}");
+    let wrong = message(Compose::new().to_tensor().to_tensor().apply(&images));
+    assert!(wrong.contains("to_tensor comes first and once"), "{wrong}");
+    let wrong = message(Compose::new().to_tensor().normalize(0.5, 0.0).apply(&images));
+    assert!(wrong.contains("deviation above 0"), "{wrong}");
+    Ok(())
+}
+
+#[test]
+fn an_mlp_takes_images_or_rows_and_nothing_else() -> Result<()> {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let model = Mlp::new(vs.root(), 100)?;
+    let images = Tensor::rand([4, 1, 28, 28], (Kind::Float, Device::Cpu));
+    assert_eq!(model.logits(&images, false)?, model.logits(&images.flatten(1, -1), false)?);
+    let wrong =
+        message(model.logits(&Tensor::rand([4, 1, 32, 32], (Kind::Float, Device::Cpu)), false));
+    assert!(wrong.contains("[4, 1, 32, 32]") && wrong.contains("784 values"), "{wrong}");
+    let wrong = message(model.logits(&images.to_kind(Kind::Uint8), false));
+    assert!(wrong.contains("Uint8"), "{wrong}");
+    let names: Vec<String> = named_parameters(&vs).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["layers.0.weight", "layers.0.bias", "layers.2.weight", "layers.2.bias"]);
+    Ok(())
+}
+
+#[test]
+fn an_mlp_is_built_as_configured() -> Result<()> {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let deep = MlpConfig::default().hidden([128, 64]).activation(Activation::Tanh).dropout(0.5);
+    let model = deep.build(vs.root())?;
+    assert_eq!(summary(&vs).total(), 784 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10);
+    assert!(vs.variables().contains_key("layers.6.weight"));
+    let images = Tensor::rand([8, 784], (Kind::Float, Device::Cpu));
+    assert_eq!(model.logits(&images, false)?, model.logits(&images, false)?);
+    assert_ne!(model.logits(&images, true)?, model.logits(&images, true)?, "dropout draws anew");
+    assert!(message(MlpConfig::default().hidden([0]).build(vs.root())).contains("at least 1"));
+    assert!(message(MlpConfig::default().dropout(1.0).build(vs.root())).contains("dropout 1"));
+    Ok(())
+}
+
+#[test]
+fn training_learns_and_repeats() -> Result<()> {
+    let digits = Mnist::generated(3, 1_000, 200)?;
+    let transform = Compose::new().to_tensor();
+    let train_batches = digits.train.batches(50)?.transform(&transform).shuffle(1);
+    let test_batches = digits.test.batches(100)?.transform(&transform);
+    let run = || -> Result<_> {
+        tch::manual_seed(9);
+        let vs = nn::VarStore::new(Device::Cpu);
+        let model = Mlp::new(vs.root(), 32)?;
+        let before = evaluate(&model, &test_batches)?.accuracy();
+        let history = fit(&model, &vs, &train_batches)
+            .optimizer(Adam::new(3e-3))
+            .epochs(4)
+            .test(&test_batches)
+            .report(Silent)
+            .run()?;
+        let evaluation = evaluate(&model, &test_batches)?;
+        let last = history.last().expect("four epochs").clone();
+        assert_eq!(last.test_accuracy, Some(evaluation.accuracy()));
+        assert!(evaluation.accuracy() > before + 0.3, "{before} → {}", evaluation.accuracy());
+        assert!(last.train_loss < history.epochs()[0].train_loss);
+        Ok((last.train_loss, evaluation.accuracy()))
+    };
+    assert_eq!(run()?, run()?, "the same seed gives the same run");
+    Ok(())
+}
+
+#[test]
+fn a_run_that_cannot_work_says_why() -> Result<()> {
+    let digits = Mnist::generated(3, 100, 20)?;
+    let train_batches = digits.train.batches(50)?.transform(&Compose::new().to_tensor());
+    let vs = nn::VarStore::new(Device::Cpu);
+    let wrong = message(
+        fit(&Mlp::new(nn::VarStore::new(Device::Cpu).root(), 8)?, &vs, &train_batches).run(),
+    );
+    assert!(wrong.contains("build the model before the optimiser"), "{wrong}");
+    let model = Mlp::new(vs.root(), 8)?;
+    let wrong = message(fit(&model, &vs, &train_batches).optimizer(Adam::new(-1.0)).run());
+    assert!(wrong.contains("learning rate -1"), "{wrong}");
+    assert!(message(Sgd::new(0.1).momentum(1.0).build(&vs)).contains("momentum or beta 1"));
+    assert!(message(AdamW::new(0.1).weight_decay(-1.0).build(&vs)).contains("weight decay -1"));
+    let bytes = digits.train.batches(50)?;
+    assert!(
+        message(fit(&model, &vs, &bytes).report(Silent).run())
+            .contains("put to_tensor into the transform")
+    );
+    let diverged = message(
+        fit(&model, &vs, &train_batches).optimizer(Sgd::new(1e30)).epochs(3).report(Silent).run(),
+    );
+    assert!(diverged.contains("a smaller learning rate often helps"), "{diverged}");
+    let nothing = digits.train.head(0).batches(10)?;
+    assert!(message(fit(&model, &vs, &nothing).run()).contains("no batch to train on"));
+    assert!(message(evaluate(&model, &nothing)).contains("no images to predict"));
+    let two = MlpConfig::default().classes(2).build(nn::VarStore::new(Device::Cpu).root())?;
+    assert!(!message(evaluate(&two, &train_batches)).is_empty());
+    Ok(())
+}
+
+#[test]
+fn weights_that_do_not_fit_are_listed_and_change_nothing() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("runs").join("weights.safetensors");
+    let small = nn::VarStore::new(Device::Cpu);
+    MlpConfig::default().hidden([50, 20]).build(small.root())?;
+    save_weights(&small, &path)?;
+    let vs = nn::VarStore::new(Device::Cpu);
+    Mlp::new(vs.root(), 100)?;
+    let before = vs.variables()["layers.2.bias"].copy();
+    let wrong = message(load_weights(&vs, &path));
+    assert!(wrong.contains("layers.0.weight has shape [50, 784], expected [100, 784]"), "{wrong}");
+    assert!(wrong.contains("extra layers.4.weight [10, 20]"), "{wrong}");
+    assert_eq!(before, vs.variables()["layers.2.bias"]);
+    let wrong = message(load_weights(&small, folder.path().join("nothing.safetensors")));
+    assert!(wrong.contains("nothing.safetensors"), "{wrong}");
+    let bytes = std::fs::read(&path)?;
+    for cut in [0, 7, 100, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..cut])?;
+        assert!(message(load_weights(&small, &path)).contains("expected a safetensors file"));
+    }
+    Ok(())
+}
+
+#[test]
+fn known_answers_are_counted_right() -> Result<()> {
+    /// Says the class that stands in the first pixel, surer the brighter the second is.
+    #[derive(Debug)]
+    struct Reader;
+    impl nn::Module for Reader {
+        fn forward(&self, images: &Tensor) -> Tensor {
+            let pixels = images.flatten(1, -1) * 255.0;
+            let class = pixels.select(1, 0).to_kind(Kind::Int64);
+            class.one_hot(3) * (pixels.select(1, 1).unsqueeze(1) / 10.0)
+        }
+    }
+    let images = Tensor::from_slice(&[0u8, 10, 1, 20, 2, 30, 0, 40, 1, 50]).view([5, 1, 1, 2]);
+    let split = Split::new("known", images, Tensor::from_slice(&[0i64, 1, 2, 1, 2]), 3)?;
+    let evaluation = evaluate(&Reader, &split.batches(2)?.transform(&Compose::new().to_tensor()))?;
+    assert_eq!(evaluation.accuracy(), 0.6);
+    assert_eq!(evaluation.confusion_matrix()?.counts(), [[1, 0, 0], [1, 1, 0], [0, 1, 1]]);
+    let by_class = evaluation.confusion_matrix()?.per_class_accuracy();
+    assert_eq!(by_class, [Some(1.0), Some(0.5), Some(0.5)]);
+    assert_eq!(evaluation.confusion_matrix()?.top_mistakes(1), [(1, 0, 1)]);
+    let mistakes = evaluation.mistakes()?;
+    assert_eq!(mistakes.first(9)?.iter().map(|sample| sample.index).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(mistakes.most_confident(1)?[0].index, 4);
+    assert_eq!(evaluation.correct()?.get(2)?.index, 2);
+    assert!(message(mistakes.get(2)).contains("there are 2"));
+    assert_eq!(evaluation.top_k_accuracy(3)?, 1.0);
+    assert!(message(evaluation.top_k_accuracy(4)).contains("expected 1 to 3"));
+    assert!(mistakes.get(0)?.top(1)[0].1 > 0.9);
+    Ok(())
+}
+
+#[test]
+fn progress_weighs_every_image_and_notices_divergence() -> Result<()> {
+    let mut progress = Progress::new();
+    assert!(message(progress.mean_loss()).contains("diverged or never began"));
+    let logits = Tensor::from_slice2(&[[1.0f32, 0.0], [1.0, 0.0], [1.0, 0.0]]);
+    progress.batch(&Tensor::from(1.0f32), &logits, &Tensor::from_slice(&[0i64, 0, 1]))?;
+    progress.batch(&Tensor::from(3.0f32), &logits.narrow(0, 0, 1), &Tensor::from_slice(&[0i64]))?;
+    assert_eq!((progress.mean_loss()?, progress.accuracy()?), (2.0, 0.75));
+    assert!(
+        message(progress.batch(&Tensor::from(0.0f32), &logits, &Tensor::from_slice(&[0i64])))
+            .contains("[B, classes]")
+    );
+    progress.batch(&Tensor::from(f32::NAN), &logits, &Tensor::from_slice(&[0i64, 0, 0]))?;
+    assert!(progress.mean_loss().is_err());
+    Ok(())
+}

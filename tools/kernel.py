@@ -1,0 +1,130 @@
+"""What Jupyter starts for the kernel: evcxr in a private copy of the warmed build folder.
+
+The process that Jupyter starts becomes evcxr, so signals, exit code and interrupts are evcxr's own. A guard, forked off
+before, waits for it to end in whatever way, ends what it left running and removes the folder. Should the guard be killed
+too, the next kernel to start finds the folder without a living owner and does the same.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import project
+import template
+
+
+def main() -> None:
+    """Makes the folder, starts the guard, becomes evcxr."""
+    if len(sys.argv) != 2:
+        raise project.Problem("usage: kernel.py CONNECTION_FILE")
+    evcxr = project.evcxr()
+    if evcxr is None or project.toolchain_bin() is None or not project.LIBTORCH.exists():
+        raise project.Problem("The kernel is not set up: run `make setup`, and `make doctor` for what is missing.")
+    with template.locked():
+        sweep()
+        template.ensure(say)
+        folder, lock = claim()
+    guard(folder, lock)
+    variables = template.environment_variables() | {"EVCXR_TMPDIR": str(folder)}
+    os.execve(evcxr, [str(evcxr), "--control_file", sys.argv[1]], variables)
+
+
+def say(line: str) -> None:
+    """A line in Jupyter's log."""
+    print(f"[mnist_kit] {line}", file=sys.stderr, flush=True)
+
+
+def claim() -> tuple[Path, int]:
+    """A fresh copy of the template, and the open lock file that says its kernel lives."""
+    template.LIVE.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="", dir=template.LIVE))
+    lock = os.open(folder / "alive", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    # evcxr inherits the lock over exec: it is free when the last of its processes and the guard are gone.
+    os.set_inheritable(lock, True)
+    template.copy_to(folder)
+    return folder, lock
+
+
+def guard(folder: Path, lock: int) -> None:
+    """Forks the process that cleans up when this one ends."""
+    kernel = os.pidfd_open(os.getpid())
+    if os.fork():
+        os.close(kernel)
+        return
+    # A session of its own: Jupyter kills the kernel's whole process group. Its pipes must not stay open either.
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(nothing, stream)
+    os.chdir("/")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    select.select([kernel], [], [])
+    end(folder)
+    os._exit(0)
+
+
+def end(folder: Path) -> None:
+    """Ends the processes that work in a kernel's folder, and removes it."""
+    mark = f"EVCXR_TMPDIR={folder}".encode()
+    for _ in range(50):
+        left = [pid for pid in processes() if mark in environment_of(pid)]
+        if not left:
+            break
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        time.sleep(0.05)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def processes() -> list[int]:
+    """All processes but this one."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+
+
+def environment_of(pid: int) -> list[bytes]:
+    """The variables that a process was started with; none where we may not look."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def sweep() -> None:
+    """Removes the folders whose kernel and guard were both killed."""
+    if not template.LIVE.exists():
+        return
+    for folder in template.LIVE.iterdir():
+        if not has_owner(folder):
+            end(folder)
+
+
+def has_owner(folder: Path) -> bool:
+    """Whether a living process holds the folder's lock."""
+    try:
+        lock = os.open(folder / "alive", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+
+
+if __name__ == "__main__":
+    project.main(main)
