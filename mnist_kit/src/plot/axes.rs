@@ -1,20 +1,29 @@
-//! What plots with axes share: scales with round ticks, the frame, legends and panel titles.
+//! What plots with axes share: round ticks, the axes, legends and panel titles.
 
-use super::canvas::{Anchor, Area, Canvas, Marker};
+use super::part::{Backend, Part, text_width};
 use super::theme::{self, Color};
+use crate::Result;
 use crate::table::thousands;
+use anyhow::ensure;
+use plotters::chart::LabelAreaPosition;
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::Color as _;
+use plotters::style::text_anchor::HPos;
+use std::ops::Range;
 
 /// A range of numbers with round ticks inside it.
 #[derive(Clone, Debug)]
-pub(super) struct Scale {
-    pub low: f64,
-    pub high: f64,
+pub(super) struct Ticks {
+    low: f64,
+    high: f64,
     step: f64,
 }
 
-impl Scale {
+impl Ticks {
     /// Ticks at multiples of 1, 2 or 5 × a power of ten, about `ticks` of them, whole numbers only if `whole`.
-    pub fn new(low: f64, high: f64, ticks: f64, whole: bool) -> Scale {
+    pub fn new(low: f64, high: f64, ticks: f64, whole: bool) -> Ticks {
         // A range too narrow for floating point to tell its ends apart is widened.
         let size = low.abs().max(high.abs());
         let pad = match size {
@@ -31,33 +40,29 @@ impl Scale {
             .into_iter()
             .find(|&step| step >= raw * 0.999)
             .unwrap_or(10.0 * power);
-        Scale { low, high, step: if whole { step.max(1.0) } else { step } }
+        Ticks { low, high, step: if whole { step.max(1.0) } else { step } }
     }
 
     /// The same with both ends moved out to the next tick.
-    pub fn to_ticks(&self) -> Scale {
+    pub fn to_ticks(&self) -> Ticks {
         let low = (self.low / self.step + 1e-9).floor() * self.step;
         let high = (self.high / self.step - 1e-9).ceil() * self.step;
-        Scale { low, high, ..*self }
+        Ticks { low, high, ..*self }
     }
 
     /// The same, longer by this share of it at both ends.
-    pub fn with_margin(&self, share: f64) -> Scale {
+    pub fn with_margin(&self, share: f64) -> Ticks {
         let margin = share * (self.high - self.low);
-        Scale { low: self.low - margin, high: self.high + margin, ..*self }
+        Ticks { low: self.low - margin, high: self.high + margin, ..*self }
     }
 
-    /// Where a value stands in the range: 0 at the low end, 1 at the high end.
-    pub fn place(&self, value: f64) -> f64 {
-        (value - self.low) / (self.high - self.low)
-    }
-
-    /// Each tick: where it stands (0–1) and how it is written.
-    pub fn ticks(&self) -> Vec<(f64, String)> {
+    /// An axis over this range.
+    pub fn axis(&self, label: &str) -> Axis {
         let first = (self.low / self.step - 1e-6).ceil();
         let count = (self.high / self.step + 1e-6).floor() - first + 1.0;
         let tick = |i: usize| (first + i as f64) * self.step;
-        (0..count as usize).map(|i| (self.place(tick(i)), self.write(tick(i)))).collect()
+        let ticks = (0..count as usize).map(|i| (tick(i), self.write(tick(i)))).collect();
+        Axis { label: label.to_string(), range: self.low..self.high, ticks, grid: true }
     }
 
     fn write(&self, value: f64) -> String {
@@ -77,124 +82,189 @@ impl Scale {
     }
 }
 
-/// Draws grid lines, tick labels and axis labels; what is left for the data is returned.
-///
-/// Ticks are places from 0 (left, bottom) to 1 with their labels; x labels that would touch are left out evenly.
-pub(super) fn frame(
-    canvas: &mut Canvas,
-    area: Area,
-    (x_label, x_ticks): (&str, &[(f64, String)]),
-    (y_label, y_ticks): (&str, &[(f64, String)]),
-    x_grid: bool,
-) -> Area {
-    let style = theme::TICK;
-    let widest = |canvas: &Canvas, ticks: &[(f64, String)]| {
-        ticks.iter().map(|(_, label)| canvas.text_width(label, style)).fold(0.0, f64::max)
-    };
-    let (x_widest, y_widest) = (widest(canvas, x_ticks), widest(canvas, y_ticks));
-    let plot = area.inset(
-        theme::TEXT_BAND + y_widest + theme::GAP,
-        style.size / 2.0,
-        x_widest / 2.0,
-        2.0 * theme::TEXT_BAND + theme::GAP,
+/// One axis: its label, its range, its ticks with how they are written, and whether lines run from them.
+#[derive(Clone)]
+pub(super) struct Axis {
+    pub label: String,
+    pub range: Range<f64>,
+    pub ticks: Vec<(f64, String)>,
+    pub grid: bool,
+}
+
+impl Axis {
+    /// An axis of `count` classes, each one wide and written in its middle.
+    pub fn classes(label: &str, count: usize) -> Axis {
+        let ticks = (0..count).map(|class| (class as f64 + 0.5, class.to_string())).collect();
+        Axis { label: label.to_string(), range: 0.0..count as f64, ticks, grid: false }
+    }
+
+    fn widest(&self) -> Result<f64> {
+        let widths = self.ticks.iter().map(|(_, text)| text_width(text, theme::TICK));
+        widths.reduce(|a, b| Ok(a?.max(b?))).unwrap_or(Ok(0.0))
+    }
+
+    /// The same, with every `nth` tick only.
+    fn thinned(&self, nth: usize) -> Axis {
+        let ticks = self.ticks.iter().step_by(nth.max(1)).cloned().collect();
+        Axis { ticks, ..self.clone() }
+    }
+}
+
+impl Ranged for Axis {
+    type ValueType = f64;
+    type FormatOption = NoDefaultFormatting;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        RangedCoordf64::from(self.range.clone()).map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        let places = || self.ticks.iter().map(|&(place, _)| place).collect();
+        if hint.weight().allow_light_points() { Vec::new() } else { places() }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, value: &f64) -> String {
+        let tick = self.ticks.iter().find(|(place, _)| place == value);
+        tick.map(|(_, text)| text.clone()).unwrap_or_default()
+    }
+}
+
+/// Axes with their data's area, and the whole of it as a part to draw on.
+pub(super) struct Chart<'a, DB: Backend> {
+    pub context: ChartContext<'a, DB, Cartesian2d<Axis, Axis>>,
+    pub part: Part<DB>,
+}
+
+impl<DB: Backend> Chart<'_, DB> {
+    /// Where a point stands on the part, in units.
+    pub fn place(&self, point: (f64, f64)) -> (i32, i32) {
+        let (x, y) = self.context.backend_coord(&point);
+        let (base_x, base_y) = self.part.area.get_base_pixel();
+        (x - base_x, y - base_y)
+    }
+}
+
+/// Draws axes with their labels and light grid lines; x labels that would touch are left out evenly.
+pub(super) fn axes<'a, DB: Backend>(part: &Part<DB>, x: &Axis, y: &Axis) -> Result<Chart<'a, DB>> {
+    let (x_widest, y_widest) = (x.widest()?, y.widest()?);
+    let (left, right) = (theme::TEXT_BAND + y_widest + theme::GAP, x_widest / 2.0);
+    let (above, below) = (theme::TICK.size / 2.0, 2.0 * theme::TEXT_BAND + theme::GAP);
+    let (width, height) = (part.width() - left - right, part.height() - above - below);
+    ensure!(
+        width >= 8.0 && height >= 8.0,
+        "no room for the data beside the labels; give the figure a larger size"
     );
-    // Lines one pixel wide are sharp on half pixels.
-    let crisp = |at: f64| at.floor() + 0.5;
+    let scale = part.scale;
+    let mut builder = ChartBuilder::on(&part.area);
+    builder
+        .margin_top(scale.units(above))
+        .margin_right(scale.units(right))
+        .x_label_area_size(scale.units(below))
+        .y_label_area_size(scale.units(left));
     let every = {
-        let room = plot.width * x_ticks.windows(2).map(|w| w[1].0 - w[0].0).fold(1.0, f64::min);
-        ((x_widest + theme::GAP) / room.max(1.0)).ceil().max(1.0) as usize
+        let ticks = (x.range.end - x.range.start) / (x.ticks.len().max(2) - 1) as f64;
+        let apart = x.ticks.windows(2).map(|pair| pair[1].0 - pair[0].0).fold(ticks, f64::min);
+        let room = width * apart / (x.range.end - x.range.start);
+        ((x_widest + theme::GAP) / room.max(1.0)).ceil() as usize
     };
-    for (place, label) in y_ticks {
-        let y = plot.bottom() - place * plot.height;
-        canvas.line(vec![(plot.x, crisp(y)), (plot.right(), crisp(y))], 1.0, theme::GRID);
-        canvas.text(label, (plot.x - theme::GAP, y), style, Anchor::End, y_widest);
+    let mut context = builder.build_cartesian_2d(x.thinned(every), y.clone())?;
+
+    // Both labels in the size that the longer one needs.
+    let (x_label, x_style) = part.fit(&x.label, theme::LABEL, width)?;
+    let (y_label, y_style) = part.fit(&y.label, theme::LABEL, height)?;
+    let mut mesh = context.configure_mesh();
+    mesh.bold_line_style(theme::GRID.rgb().stroke_width(scale.stroke(1.0)))
+        .light_line_style(TRANSPARENT)
+        .axis_style(theme::AXIS.rgb().stroke_width(scale.stroke(1.0)))
+        .label_style(part.style(theme::TICK))
+        .y_label_offset(scale.units(scale.drop() * theme::TICK.size))
+        .axis_desc_style(part.style(theme::LABEL.size(x_style.size.min(y_style.size))))
+        .x_desc(x_label)
+        .y_desc(y_label)
+        // Labels stand at twice the length of the ticks; a bitmap's are higher by a part of their size.
+        .set_tick_mark_size(LabelAreaPosition::Left, scale.units(3.0))
+        .set_tick_mark_size(
+            LabelAreaPosition::Bottom,
+            scale.units(if scale.bitmap { 4.0 } else { 3.0 }),
+        );
+    if !x.grid {
+        mesh.disable_x_mesh();
     }
-    for (place, label) in x_ticks.iter().step_by(every) {
-        let x = plot.x + place * plot.width;
-        if x_grid {
-            canvas.line(vec![(crisp(x), plot.y), (crisp(x), plot.bottom())], 1.0, theme::GRID);
-        }
-        let y = plot.bottom() + theme::GAP + theme::TEXT_BAND / 2.0;
-        canvas.text(label, (x, y), style, Anchor::Middle, x_widest);
+    if !y.grid {
+        mesh.disable_y_mesh();
     }
-    let (left, bottom) = (crisp(plot.x), crisp(plot.bottom()));
-    canvas.line(vec![(left, plot.y), (left, bottom), (plot.right(), bottom)], 1.0, theme::AXIS);
-    axis_labels(canvas, area, plot, x_label, y_label);
-    plot
+    mesh.draw()?;
+    let part = Part { area: context.plotting_area().strip_coord_spec(), scale };
+    Ok(Chart { context, part })
 }
 
-/// Writes the axis labels along the lower and the left border of `area`, centred on `plot`.
-pub(super) fn axis_labels(
-    canvas: &mut Canvas,
-    area: Area,
-    plot: Area,
-    x_label: &str,
-    y_label: &str,
-) {
-    let (x, y) = plot.center();
-    let below = area.bottom() - theme::TEXT_BAND / 2.0;
-    canvas.text(x_label, (x, below), theme::LABEL, Anchor::Middle, plot.width);
-    let beside = area.x + theme::TEXT_BAND / 2.0 - 3.0;
-    canvas.upward_text(y_label, (beside, y), theme::LABEL, plot.height);
-}
-
-/// Writes a panel's title above it; the rest of the area is returned.
-pub(super) fn panel_title(canvas: &mut Canvas, area: Area, title: &str, color: Color) -> Area {
-    let (band, rest) = area.cut_top(theme::TEXT_BAND + theme::GAP);
-    let at = (band.center().0, band.y + theme::TEXT_BAND / 2.0);
-    canvas.text(title, at, theme::PANEL_TITLE.color(color), Anchor::Middle, band.width);
-    rest
+/// Writes a panel's title above it; the rest is returned.
+pub(super) fn panel_title<DB: Backend>(
+    part: &Part<DB>,
+    title: &str,
+    color: Color,
+) -> Result<Part<DB>> {
+    let (band, rest) = part.cut_top(theme::TEXT_BAND + theme::GAP);
+    let at = (band.width() / 2.0, theme::TEXT_BAND / 2.0);
+    band.text(title, at, theme::PANEL_TITLE.color(color), HPos::Center, band.width())?;
+    Ok(rest)
 }
 
 /// What stands before an entry of a legend.
 pub(super) enum Key {
-    Line(Color, Marker),
+    /// Line and marker of the series of this number.
+    Series(usize),
     /// A box with a letter in it.
     Box(Color, &'static str),
 }
 
-/// Draws a legend in rows above the data, so that it never covers any; the rest of the area is returned.
-pub(super) fn legend(canvas: &mut Canvas, area: Area, entries: &[(Key, String)]) -> Area {
+/// Draws a legend in rows above the data, so that it never covers any; the rest is returned.
+pub(super) fn legend<DB: Backend>(part: &Part<DB>, entries: &[(Key, String)]) -> Result<Part<DB>> {
     const KEY: f64 = 26.0;
     const BETWEEN: f64 = 16.0;
-    let width = |canvas: &Canvas, name: &str| {
-        (KEY + theme::GAP + canvas.text_width(name, theme::TICK)).min(area.width)
-    };
-    let mut rows: Vec<(f64, Vec<&(Key, String)>)> = Vec::new();
-    for entry in entries {
-        let width = width(canvas, &entry.1);
+    let mut rows: Vec<(f64, Vec<(&Key, &str, f64)>)> = Vec::new();
+    for (key, name) in entries {
+        let width = KEY + theme::GAP + text_width(name, theme::TICK)?;
+        let width = width.min(part.width());
         match rows.last_mut() {
-            Some((used, row)) if *used + BETWEEN + width <= area.width => {
+            Some((used, row)) if *used + BETWEEN + width <= part.width() => {
                 *used += BETWEEN + width;
-                row.push(entry);
+                row.push((key, name, width));
             }
-            _ => rows.push((width, vec![entry])),
+            _ => rows.push((width, vec![(key, name, width)])),
         }
     }
     let height = rows.len() as f64 * theme::TEXT_BAND + theme::GAP;
+    ensure!(height < part.height(), "no room for the legend; give the figure a larger size");
     for (i, (used, row)) in rows.into_iter().enumerate() {
-        let mut x = area.center().0 - used / 2.0;
-        let y = area.y + (i as f64 + 0.5) * theme::TEXT_BAND;
-        for (key, name) in row {
+        let mut x = (part.width() - used) / 2.0;
+        let y = (i as f64 + 0.5) * theme::TEXT_BAND;
+        for (key, name, width) in row {
             let middle = x + KEY / 2.0;
             match *key {
-                Key::Line(color, marker) => {
-                    canvas.line(vec![(x, y), (x + KEY, y)], theme::LINE_WIDTH, color);
-                    canvas.marker(marker, (middle, y), color);
+                Key::Series(index) => {
+                    let color = theme::series(index);
+                    part.line(&[(x, y), (x + KEY, y)], theme::LINE_WIDTH, color)?;
+                    part.marker(index, (part.scale.units(middle), part.scale.units(y)))?;
                 }
                 Key::Box(color, letter) => {
-                    canvas.rect(Area::new(middle - 9.0, y - 8.0, 18.0, 16.0), color);
+                    part.rect((middle - 9.0, y - 8.0), 18.0, 16.0, color)?;
                     let style = theme::MARK.color(theme::text_on(color));
-                    canvas.text(letter, (middle, y), style, Anchor::Middle, KEY);
+                    part.text(letter, (middle, y), style, HPos::Center, KEY)?;
                 }
             }
-            let width = width(canvas, name);
             let room = width - KEY - theme::GAP;
-            canvas.text(name, (x + KEY + theme::GAP, y), theme::TICK, Anchor::Start, room);
+            part.text(name, (x + KEY + theme::GAP, y), theme::TICK, HPos::Left, room)?;
             x += width + BETWEEN;
         }
     }
-    area.cut_top(height).1
+    Ok(part.cut_top(height).1)
 }
 
 #[cfg(test)]
@@ -202,12 +272,8 @@ mod tests {
     use super::*;
 
     fn labels(low: f64, high: f64, whole: bool) -> Vec<String> {
-        Scale::new(low, high, 6.0, whole)
-            .to_ticks()
-            .ticks()
-            .into_iter()
-            .map(|tick| tick.1)
-            .collect()
+        let axis = Ticks::new(low, high, 6.0, whole).to_ticks().axis("");
+        axis.ticks.into_iter().map(|tick| tick.1).collect()
     }
 
     #[test]
@@ -224,6 +290,6 @@ mod tests {
             ["0", "10,000", "20,000", "30,000", "40,000", "50,000", "60,000"]
         );
         assert_eq!(labels(0.0, 3e-7, false).last().unwrap(), "3.0e−7");
-        assert_eq!(labels(2e-5, 2e-5, false), ["0.000018"]);
+        assert_eq!(labels(2e-5, 2e-5, false), ["1.8e−5", "1.9e−5", "2.0e−5", "2.1e−5", "2.2e−5"]);
     }
 }

@@ -1,15 +1,16 @@
 //! What the model believes about one image.
 
-use super::axes::{Key, Scale, frame, legend, panel_title};
-use super::canvas::{Anchor, Area};
-use super::figure::Figure;
-use super::grid::{fit, verdict};
+use super::axes::{Axis, Key, Ticks, axes, legend, panel_title};
+use super::figure::{Drawing, Figure};
+use super::grid::verdict;
+use super::part::{Backend, Part};
 use super::pixels::pixels;
 use super::theme;
 use crate::Result;
 use crate::eval::Prediction;
 use anyhow::ensure;
-use std::sync::Arc;
+use image::RgbImage;
+use plotters::style::text_anchor::HPos;
 
 /// The image beside a bar for each class's probability, 0–1.
 ///
@@ -48,10 +49,6 @@ pub fn confidence(prediction: &Prediction) -> Result<Figure> {
             "the probability of class {class} is {probability}, expected 0 to 1; take the softmax of the logits"
         );
     }
-    let image = Arc::new(pixels(&prediction.image)?);
-    let (title, title_color) = verdict(prediction);
-    let probabilities = probabilities.clone();
-
     let percent = |class: usize| format!("{:.2} %", 100.0 * probabilities[class]);
     let mut ranked: Vec<usize> = (0..probabilities.len()).collect();
     ranked.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
@@ -63,45 +60,61 @@ pub fn confidence(prediction: &Prediction) -> Result<Figure> {
         percent(truth)
     );
 
-    let figure = Figure::new(760.0, 310.0, move |canvas, area| {
-        let (left, right) = area.cut_left((0.34 * area.width).min(area.height), theme::PANEL_GAP);
-        let left = panel_title(canvas, left, &title, title_color);
-        canvas.image(fit(left, &image), &image);
+    let bars = Confidence {
+        image: pixels(&prediction.image)?,
+        verdict: verdict(prediction),
+        truth,
+        predicted,
+        probabilities: probabilities.clone(),
+    };
+    Ok(Figure::new(760.0, 310.0, Drawing::Confidence(bars)).caption(caption))
+}
 
-        let right = panel_title(canvas, right, "Probability of each class", theme::INK);
+pub(super) struct Confidence {
+    image: RgbImage,
+    verdict: (String, theme::Color),
+    truth: usize,
+    predicted: usize,
+    probabilities: Vec<f32>,
+}
+
+impl Confidence {
+    pub fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
+        let &Confidence { truth, predicted, ref probabilities, .. } = self;
+        let (left, right) = part.cut_left((0.34 * part.width()).min(part.height()));
+        panel_title(&left, &self.verdict.0, self.verdict.1)?.image(&self.image)?;
+
+        let right = right.inset(theme::PANEL_GAP, 0.0, 0.0, 0.0);
+        let right = panel_title(&right, "Probability of each class", theme::INK)?;
         let mut keys = vec![(Key::Box(theme::BLUISH_GREEN, "T"), format!("True label ({truth})"))];
         if truth == predicted {
             keys[0].1 = format!("True label and predicted ({truth})");
         } else {
             keys.push((Key::Box(theme::VERMILLION, "P"), format!("Predicted ({predicted})")));
         }
-        let right = legend(canvas, right, &keys);
-        let count = probabilities.len() as f64;
-        let middle = |class: usize| (class as f64 + 0.5) / count;
-        let classes: Vec<(f64, String)> =
-            (0..probabilities.len()).map(|class| (middle(class), class.to_string())).collect();
-        let y = Scale::new(0.0, 1.0, 5.0, false);
-        let plot = frame(canvas, right, ("Class", &classes), ("Probability", &y.ticks()), false);
-        let bar = 0.76 * plot.width / count;
+        let right = legend(&right, &keys)?;
+        let classes = Axis::classes("Class", probabilities.len());
+        let chart = axes(&right, &classes, &Ticks::new(0.0, 1.0, 5.0, false).axis("Probability"))?;
+
+        let plot = &chart.part;
+        let slot = plot.width() / probabilities.len() as f64;
         for (class, &probability) in probabilities.iter().enumerate() {
             let (color, letter) = match class {
                 _ if class == truth => (theme::BLUISH_GREEN, "T"),
                 _ if class == predicted => (theme::VERMILLION, "P"),
                 _ => (theme::PALE_BLUE, ""),
             };
-            let x = plot.x + middle(class) * plot.width;
-            let height = f64::from(probability.min(1.0)) * plot.height;
-            let top = plot.bottom() - height;
-            canvas.rect(Area::new(x - bar / 2.0, top, bar, height), color);
+            let height = f64::from(probability.min(1.0)) * plot.height();
+            let (middle, top) = ((class as f64 + 0.5) * slot, plot.height() - height);
+            plot.rect((middle - 0.38 * slot, top), 0.76 * slot, height, color)?;
             // Above a low bar, inside a high one.
-            let style = theme::MARK;
-            let (y, style) = if height > 0.85 * plot.height {
-                (top + 10.0, style.color(theme::text_on(color)))
+            let (y, style) = if height > 0.85 * plot.height() {
+                (top + 10.0, theme::MARK.color(theme::text_on(color)))
             } else {
-                (top - 9.0, style)
+                (top - 9.0, theme::MARK)
             };
-            canvas.text(letter, (x, y), style, Anchor::Middle, plot.width);
+            plot.text(letter, (middle, y), style, HPos::Center, plot.width())?;
         }
-    });
-    Ok(figure.caption(caption))
+        Ok(())
+    }
 }

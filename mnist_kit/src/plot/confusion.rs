@@ -1,13 +1,16 @@
 //! The confusion matrix as a picture.
 
-use super::axes::axis_labels;
-use super::canvas::{Anchor, Area, Canvas};
-use super::figure::Figure;
+use super::axes::Axis;
+use super::figure::{Drawing, Figure};
+use super::part::{Backend, Part, text_width};
 use super::theme::{self, Color};
 use crate::Result;
 use crate::eval::ConfusionMatrix;
 use crate::table::thousands;
 use anyhow::ensure;
+use plotters::prelude::*;
+use plotters::style::Color as _;
+use plotters::style::text_anchor::HPos;
 
 impl ConfusionMatrix {
     /// Counts of images by true class (row) and predicted class (column).
@@ -47,7 +50,7 @@ impl ConfusionMatrix {
         } else {
             "No mistakes; right answers in pale blue".to_string()
         };
-        Ok(matrix(cells, None)?.caption(caption))
+        Ok(matrix(cells, false)?.caption(caption))
     }
 
     /// Each row divided by its sum, in percent: where the images of a true class (row) went (column).
@@ -77,7 +80,7 @@ impl ConfusionMatrix {
             };
             Cell { text, background: shade(share), faint: share == 0.0 }
         });
-        Ok(matrix(cells, Some(color_bar))?.caption("Percent of the images of each true class"))
+        Ok(matrix(cells, true)?.caption("Percent of the images of each true class"))
     }
 }
 
@@ -100,86 +103,113 @@ fn shade(share: f64) -> Color {
     if share == 0.0 { theme::WHITE } else { theme::shade(&theme::COOL, share.sqrt()) }
 }
 
-const BAR_WIDTH: f64 = 64.0;
+/// Width of the bar that tells the shades, with its labels.
+const BAR: f64 = 64.0;
+/// Room for class numbers and axis label: at the left, below.
+const LABELS: (f64, f64) = (2.0 * theme::TEXT_BAND + theme::GAP, 2.0 * theme::TEXT_BAND);
 
-fn matrix(cells: Vec<Vec<Cell>>, bar: Option<fn(&mut Canvas, Area)>) -> Result<Figure> {
+pub(super) struct Matrix {
+    cells: Vec<Vec<Cell>>,
+    bar: bool,
+}
+
+fn matrix(cells: Vec<Vec<Cell>>, bar: bool) -> Result<Figure> {
     let count = cells.len();
     ensure!((2..=64).contains(&count), "a confusion matrix of {count} classes, expected 2 to 64");
-    // Class numbers are at most two digits wide.
-    let (left, below) = (2.0 * theme::TEXT_BAND + theme::GAP, 2.0 * theme::TEXT_BAND);
-    let beside = if bar.is_some() { BAR_WIDTH } else { 0.0 };
     let side = (count as f64 * 44.0).clamp(220.0, 880.0);
-    let (width, height) = (side + left + beside, side + below);
+    let beside = if bar { BAR } else { 0.0 };
     let margins = 2.0 * theme::MARGIN;
-    Ok(Figure::new(width + margins, height + margins, move |canvas, area| {
-        let inner = area.inset(left, 0.0, beside, below);
+    let (width, height) = (side + LABELS.0 + beside + margins, side + LABELS.1 + margins);
+    Ok(Figure::new(width, height, Drawing::Matrix(Matrix { cells, bar })))
+}
+
+impl Matrix {
+    pub fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
+        let (left, below) = LABELS;
+        let beside = if self.bar { BAR } else { 0.0 };
         // Cells stay square.
-        let side = inner.width.min(inner.height);
-        let plot = Area::new(inner.center().0 - side / 2.0, inner.y, side, side);
+        let side = (part.width() - left - beside).min(part.height() - below);
+        ensure!(side >= 16.0, "no room for the matrix; give the figure a larger size");
+        let spare = (part.width() - left - beside - side) / 2.0;
+        let part = part.inset(spare, 0.0, spare, part.height() - below - side);
+        let count = self.cells.len();
+        let x = Axis::classes("Predicted class", count);
+        // The first class stands at the top.
+        let y = Axis { range: count as f64..0.0, ..x.clone() };
+        let mut chart = ChartBuilder::on(&part.area)
+            .y_label_area_size(part.scale.units(left))
+            .x_label_area_size(part.scale.units(below))
+            .margin_right(part.scale.units(beside))
+            .build_cartesian_2d(x, y)?;
         let cell = side / count as f64;
-        let style = theme::TICK;
-        let room = 0.86 * cell;
-        // One size for all numbers: the one that the longest needs.
-        let longest =
-            cells.iter().flatten().map(|c| canvas.text_width(&c.text, style)).fold(1.0, f64::max);
-        let style =
-            style.size((style.size * room / longest).min(1.15 * style.size).min(0.6 * cell));
-        for (i, row) in cells.iter().enumerate() {
-            for (j, Cell { text, background, faint }) in row.iter().enumerate() {
-                let (x, y) = (plot.x + j as f64 * cell, plot.y + i as f64 * cell);
-                let place = Area::new(x, y, cell, cell);
-                canvas.rect(place, *background);
-                let color = theme::text_on(*background);
-                let faint = *faint && *background == theme::WHITE;
-                let style = style.color(if faint { theme::FAINT } else { color });
-                canvas.text(text, place.center(), style, Anchor::Middle, cell);
-            }
-        }
-        for i in 0..=count {
-            let at = i as f64 * cell;
-            canvas.line(
-                vec![(plot.x + at, plot.y), (plot.x + at, plot.bottom())],
-                0.5,
-                theme::FAINT,
-            );
-            canvas.line(
-                vec![(plot.x, plot.y + at), (plot.right(), plot.y + at)],
-                0.5,
-                theme::FAINT,
-            );
-        }
         let style = theme::TICK.size(theme::TICK.size.min(0.7 * cell));
-        for class in 0..count {
-            let (middle, name) = ((class as f64 + 0.5) * cell, class.to_string());
-            let below = (plot.x + middle, plot.bottom() + theme::TEXT_BAND / 2.0);
-            canvas.text(&name, below, style, Anchor::Middle, cell);
-            let beside = (plot.x - theme::GAP, plot.y + middle);
-            canvas.text(&name, beside, style, Anchor::End, theme::TEXT_BAND);
+        let offset = part.scale.units(part.scale.drop() * style.size);
+        chart
+            .configure_mesh()
+            .disable_mesh()
+            .axis_style(TRANSPARENT)
+            .label_style(part.style(style))
+            .axis_desc_style(part.style(theme::LABEL))
+            .y_label_offset(offset)
+            .set_all_tick_mark_size(part.scale.units(theme::GAP / 2.0))
+            .x_desc("Predicted class")
+            .y_desc("True class")
+            .draw()?;
+
+        let cells = || {
+            let row = |(i, row): (usize, _)| (i as f64, row);
+            self.cells.iter().enumerate().map(row).flat_map(|(y, row): (f64, &Vec<Cell>)| {
+                row.iter().enumerate().map(move |(j, cell)| ((j as f64, y), cell))
+            })
+        };
+        chart.draw_series(cells().map(|((x, y), cell)| {
+            Rectangle::new([(x, y), (x + 1.0, y + 1.0)], cell.background.rgb().filled())
+        }))?;
+        let edge = theme::FAINT.rgb().stroke_width(part.scale.stroke(0.5));
+        let (whole, edges) = (count as f64, 0..=count);
+        chart.draw_series(edges.flat_map(|i| {
+            let at = i as f64;
+            [[(at, 0.0), (at, whole)], [(0.0, at), (whole, at)]]
+                .map(|ends| PathElement::new(ends, edge))
+        }))?;
+
+        // One size for all numbers: the one that the longest needs.
+        let plot = Part { area: chart.plotting_area().strip_coord_spec(), scale: part.scale };
+        let style = theme::TICK;
+        let mut longest = 1.0f64;
+        for (_, cell) in cells() {
+            longest = longest.max(text_width(&cell.text, style)?);
         }
-        let around = Area::new(plot.x - left, plot.y, side + left, side + below);
-        axis_labels(canvas, around, plot, "Predicted class", "True class");
-        if let Some(bar) = bar {
-            bar(canvas, Area::new(plot.right(), plot.y, BAR_WIDTH, side));
+        let largest = (1.15 * style.size).min(0.6 * cell);
+        let style = style.size((style.size * 0.86 * cell / longest).min(largest));
+        for ((x, y), Cell { text, background, faint }) in cells() {
+            let faint = *faint && *background == theme::WHITE;
+            let color = if faint { theme::FAINT } else { theme::text_on(*background) };
+            let at = ((x + 0.5) * cell, (y + 0.5) * cell);
+            plot.text(text, at, style.color(color), HPos::Center, cell)?;
         }
-    }))
+        if self.bar {
+            color_bar(&part.cut_left(part.width() - BAR).1.cut_top(side).0)?;
+        }
+        Ok(())
+    }
 }
 
 /// The shades of 0 to 100 %, from bottom to top, with the shares where they stand.
-fn color_bar(canvas: &mut Canvas, area: Area) {
+fn color_bar<DB: Backend>(part: &Part<DB>) -> Result<()> {
     const STEPS: usize = 64;
-    let bar = area.inset(12.0, 0.0, area.width - 26.0, 0.0);
+    const WIDTH: f64 = 14.0;
+    let height = part.height();
     for i in 0..STEPS {
-        let share = ((i as f64 + 0.5) / STEPS as f64).powi(2);
-        let height = bar.height / STEPS as f64;
-        // Pieces overlap by half a pixel: no seams.
-        let top = bar.bottom() - (i + 1) as f64 * height;
-        let overlap = if i == 0 { 0.0 } else { 0.5 };
-        canvas.rect(Area::new(bar.x, top, bar.width, height + overlap), shade(share));
+        // Each piece reaches to the bottom, under the next one: no seams.
+        let top = i as f64 / STEPS as f64 * height;
+        let root = 1.0 - (i as f64 + 0.5) / STEPS as f64;
+        part.rect((12.0, top), WIDTH, height - top, shade(root * root))?;
     }
     for percent in [0.0, 1.0, 5.0, 20.0, 50.0, 100.0f64] {
-        let y = bar.bottom() - (percent / 100.0).sqrt() * bar.height;
-        let y = y.clamp(area.y + 5.0, area.bottom() - 5.0);
-        let style = theme::TICK.size(10.0);
-        canvas.text(&format!("{percent} %"), (bar.right() + 4.0, y), style, Anchor::Start, 36.0);
+        let y = (1.0 - (percent / 100.0).sqrt()) * height;
+        let at = (12.0 + WIDTH + 4.0, y.clamp(5.0, height - 5.0));
+        part.text(&format!("{percent} %"), at, theme::TICK.size(10.0), HPos::Left, 36.0)?;
     }
+    Ok(())
 }

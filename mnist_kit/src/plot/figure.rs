@@ -1,17 +1,55 @@
 //! The one type that every plot has.
 
-use super::canvas::{Anchor, Area, Canvas};
-use super::pixels::{base64, encode_png};
-use super::{raster, svg, theme};
-use crate::Result;
+use super::confidence::Confidence;
+use super::confusion::Matrix;
+use super::grid::Grid;
+use super::lines::Lines;
+use super::part::{Backend, Part, Scale, register_fonts};
+use super::pixels::encode_png;
+use super::theme;
+use crate::{Result, files};
 use anyhow::{Context, bail, ensure};
+use image::RgbImage;
+use image::imageops::thumbnail;
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
 use std::fmt;
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Pixels per inch that lengths are given in, as in CSS.
 const BASE_DPI: f64 = 96.0;
+
+/// Shortest and longest side of a figure.
+pub(super) const SIDES: (f64, f64) = (160.0, 4000.0);
+
+/// What a figure shows below its title.
+pub(super) enum Drawing {
+    Grid(Grid),
+    Confidence(Confidence),
+    /// Panels side by side.
+    Lines(Vec<Lines>),
+    Matrix(Matrix),
+}
+
+impl Drawing {
+    fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
+        match self {
+            Drawing::Grid(grid) => grid.draw(part),
+            Drawing::Confidence(confidence) => confidence.draw(part),
+            Drawing::Matrix(matrix) => matrix.draw(part),
+            Drawing::Lines(panels) => {
+                let gaps = (panels.len() - 1) as f64 * theme::PANEL_GAP;
+                let width = (part.width() - gaps) / panels.len() as f64;
+                for (i, panel) in panels.iter().enumerate() {
+                    let (_, rest) = part.cut_left(i as f64 * (width + theme::PANEL_GAP));
+                    panel.draw(&rest.cut_left(width).0)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
 
 /// A drawing that shows itself in a notebook and saves as SVG or PNG, the same picture in both.
 ///
@@ -28,9 +66,10 @@ const BASE_DPI: f64 = 96.0;
 /// ```
 #[derive(Clone)]
 pub struct Figure {
-    draw: Arc<dyn Fn(&mut Canvas, Area) + Send + Sync>,
+    drawing: Arc<Drawing>,
     title: Option<String>,
     caption: Option<String>,
+    note: Option<String>,
     width: f64,
     height: f64,
     sized: bool,
@@ -42,24 +81,21 @@ impl fmt::Debug for Figure {
         f.debug_struct("Figure")
             .field("title", &self.title)
             .field("caption", &self.caption)
+            .field("note", &self.note)
             .field("width", &self.width)
             .field("height", &self.height)
             .field("dpi", &self.dpi)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
 impl Figure {
-    /// A figure of this size that is drawn by `draw`, into the area that title and caption leave.
-    pub(super) fn new(
-        width: f64,
-        height: f64,
-        draw: impl Fn(&mut Canvas, Area) + Send + Sync + 'static,
-    ) -> Figure {
+    pub(super) fn new(width: f64, height: f64, drawing: Drawing) -> Figure {
         Figure {
-            draw: Arc::new(draw),
+            drawing: Arc::new(drawing),
             title: None,
             caption: None,
+            note: None,
             width,
             height,
             sized: false,
@@ -68,21 +104,33 @@ impl Figure {
     }
 
     /// Writes a line above the drawing. The figure grows by that line, unless [`size`](Figure::size) was set.
-    pub fn title(mut self, title: impl Into<String>) -> Figure {
-        let before = self.bands();
-        self.title = Some(title.into());
-        self.grow(before)
+    pub fn title(self, title: impl Into<String>) -> Figure {
+        self.grow(|figure| figure.title = Some(title.into()))
     }
 
     /// Writes small lines (apart by `\n`) below the drawing, in place of a caption that was there.
     /// The figure grows by them, unless [`size`](Figure::size) was set.
-    pub fn caption(mut self, caption: impl Into<String>) -> Figure {
-        let before = self.bands();
-        self.caption = Some(caption.into());
-        self.grow(before)
+    pub fn caption(self, caption: impl Into<String>) -> Figure {
+        self.grow(|figure| figure.caption = Some(caption.into()))
     }
 
-    /// Sets width and height of the whole figure, title included, in pixels at 96 dots per inch (120–4000).
+    /// Writes a small grey line into the lower right corner, below all else, such as where the images come from; `None`
+    /// takes it away. The figure grows by that line, unless [`size`](Figure::size) was set.
+    ///
+    /// ```
+    /// use mnist_kit::plot::Lines;
+    ///
+    /// let figure = Lines::new("Epoch", "Loss").series("train", [(1.0, 0.35), (2.0, 0.16)]).plot()?;
+    /// let marked = figure.clone().note(Some("generated digits (not MNIST)"));
+    /// assert!(marked.to_svg()?.contains("not MNIST"));
+    /// assert_eq!(marked.note(None).to_svg()?, figure.to_svg()?);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn note(self, note: Option<&str>) -> Figure {
+        self.grow(|figure| figure.note = note.map(str::to_string))
+    }
+
+    /// Sets width and height of the whole figure, title included, in pixels at 96 dots per inch (160–4000).
     pub fn size(mut self, width: u32, height: u32) -> Figure {
         (self.width, self.height, self.sized) = (f64::from(width), f64::from(height), true);
         self
@@ -98,17 +146,32 @@ impl Figure {
     /// The figure as an SVG document.
     ///
     /// # Errors
-    /// When the size is outside of its range.
+    /// When the size is outside of its range, or leaves no room for the data.
     pub fn to_svg(&self) -> Result<String> {
-        svg::svg(&self.canvas()?, self.width, self.height)
+        // plotters draws at whole numbers; eighths of a pixel are fine enough.
+        const UNIT: f64 = 8.0;
+        let (width, height) = ((self.width * UNIT) as u32, (self.height * UNIT) as u32);
+        let mut svg = String::new();
+        self.draw(
+            SVGBackend::with_string(&mut svg, (width, height)),
+            Scale { unit: UNIT, snap: UNIT, bitmap: false },
+        )?;
+        let (_, content) = svg.split_once('>').context("an SVG document without a head")?;
+        let head = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" viewBox=\"0 0 {width} {height}\" \
+             stroke-linejoin=\"round\" stroke-linecap=\"round\">",
+            self.width, self.height
+        );
+        // Attributes that say what holds anyway are a third of a grid of images.
+        Ok(head + &content.replace(" opacity=\"1\"", "").replace(" stroke=\"none\"", ""))
     }
 
     /// The figure as the bytes of a PNG file.
     ///
     /// # Errors
-    /// When size or density is outside of its range, or when a text has letters that the font (DejaVu Sans) lacks.
+    /// When size or density is outside of its range or leaves no room for the data, or when a text has letters that
+    /// the font (DejaVu Sans) lacks.
     pub fn to_png(&self) -> Result<Vec<u8>> {
-        let canvas = self.canvas()?;
         ensure!(
             (24..=1200).contains(&self.dpi),
             "{} dots per inch, expected 24 to 1200; 300 is good for print",
@@ -116,11 +179,23 @@ impl Figure {
         );
         let scale = f64::from(self.dpi) / BASE_DPI;
         let (width, height) = ((self.width * scale).round(), (self.height * scale).round());
+        let pixels = width * height;
         ensure!(
-            width * height <= 2e8,
+            pixels <= 1e8,
             "the picture would have {width} × {height} pixels; choose a smaller size or fewer dots per inch"
         );
-        let image = raster::raster(&canvas, width as u32, height as u32, scale)?;
+        // plotters' lines are jagged, so they are drawn larger and scaled down, as far as memory allows.
+        let finer = [4u32, 3, 2].into_iter().find(|&by| pixels * f64::from(by * by) <= 1e8);
+        let finer = finer.unwrap_or(1);
+        let (width, height) = (width as u32, height as u32);
+        let size = (width * finer, height * finer);
+        let mut buffer = vec![0; 3 * size.0 as usize * size.1 as usize];
+        self.draw(
+            BitMapBackend::with_buffer(&mut buffer, size),
+            Scale { unit: scale * f64::from(finer), snap: f64::from(finer), bitmap: true },
+        )?;
+        let image = RgbImage::from_raw(size.0, size.1, buffer).context("the picture is lost")?;
+        let image = if finer == 1 { image } else { thumbnail(&image, width, height) };
         Ok(with_density(encode_png(&image)?, self.dpi))
     }
 
@@ -141,82 +216,92 @@ impl Figure {
                 path.display()
             ),
         };
-        write_aside(path, &bytes).with_context(|| format!("cannot write {}", path.display()))
+        files::replace(path, |aside| Ok(std::fs::write(aside, &bytes)?))
+    }
+
+    /// Saves the figure as `figures/<name>.svg` and `figures/<name>.png` in the folder of [`output`](crate::output).
+    ///
+    /// # Errors
+    /// When the name is empty, the place cannot be written, or the figure cannot be drawn.
+    ///
+    /// ```no_run
+    /// # let figure = mnist_kit::plot::Lines::new("", "").series("", [(1.0, 1.0)]).plot()?;
+    /// figure.export("loss")?; // out/figures/loss.svg and out/figures/loss.png
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn export(&self, name: &str) -> Result<()> {
+        ensure!(!name.is_empty(), "the figure to export has no name, expected one such as \"loss\"");
+        for form in ["svg", "png"] {
+            self.save(files::output(&format!("figures/{name}.{form}")))?;
+        }
+        Ok(())
     }
 
     /// Shows the figure in a notebook, as SVG and as PNG; evcxr calls this for the last value of a cell.
     pub fn evcxr_display(&self) {
-        for (form, content) in [
-            ("image/svg+xml", self.to_svg()),
-            ("image/png", self.to_png().map(|bytes| base64(&bytes))),
-        ] {
-            match content {
-                Ok(content) => evcxr_runtime::mime_type(form).text(content),
-                Err(error) => println!("The figure has no {form} form: {error:#}"),
-            }
+        match self.to_svg() {
+            Ok(svg) => evcxr_runtime::mime_type("image/svg+xml").text(svg),
+            Err(error) => println!("The figure has no SVG form: {error:#}"),
+        }
+        match self.to_png() {
+            Ok(png) => evcxr_runtime::mime_type("image/png").bytes(&png),
+            Err(error) => println!("The figure has no PNG form: {error:#}"),
         }
     }
 
-    /// Heights of title and caption.
-    fn bands(&self) -> (f64, f64) {
+    /// Heights of title, caption and note.
+    fn bands(&self) -> [f64; 3] {
         let lines = self.caption.iter().flat_map(|caption| caption.lines()).count();
-        (
+        [
             if self.title.is_some() { theme::TITLE_BAND } else { 0.0 },
             if lines > 0 { theme::GAP + lines as f64 * theme::TEXT_BAND } else { 0.0 },
-        )
+            if self.note.is_some() { theme::NOTE_BAND } else { 0.0 },
+        ]
     }
 
-    fn grow(mut self, before: (f64, f64)) -> Figure {
-        let after = self.bands();
+    fn grow(mut self, change: impl FnOnce(&mut Figure)) -> Figure {
+        let before: f64 = self.bands().iter().sum();
+        change(&mut self);
         if !self.sized {
-            self.height += after.0 - before.0 + after.1 - before.1;
+            self.height += self.bands().iter().sum::<f64>() - before;
         }
         self
     }
 
-    fn canvas(&self) -> Result<Canvas> {
+    fn draw<DB: Backend>(&self, backend: DB, scale: Scale) -> Result<()> {
+        let (least, most) = SIDES;
         ensure!(
-            [self.width, self.height].iter().all(|length| (120.0..=4000.0).contains(length)),
-            "the figure is {} × {} pixels, expected 120 to 4000 each way",
+            [self.width, self.height].iter().all(|side| (least..=most).contains(side)),
+            "the figure is {} × {} pixels, expected {least} to {most} each way",
             self.width,
             self.height
         );
-        let mut canvas = Canvas::new()?;
+        register_fonts()?;
+        let whole = Part { area: backend.into_drawing_area(), scale };
+        whole.area.fill(&WHITE)?;
         let margin = theme::MARGIN;
-        let whole =
-            Area::new(0.0, 0.0, self.width, self.height).inset(margin, margin, margin, margin);
-        let (title_height, caption_height) = self.bands();
-        let (title_band, rest) = whole.cut_top(title_height);
-        let (caption_band, area) = rest.cut_bottom(caption_height);
-        if let Some(title) = &self.title {
-            let at = (title_band.center().0, title_band.y + theme::TITLE.size / 2.0);
-            canvas.text(title, at, theme::TITLE, Anchor::Middle, title_band.width);
+        let part = whole.inset(margin, margin, margin, margin);
+        let [title_band, caption_band, note_band] = self.bands();
+        let (title, part) = part.cut_top(title_band);
+        let (part, note) = part.cut_top(part.height() - note_band);
+        let (part, caption) = part.cut_top(part.height() - caption_band);
+        let middle = part.width() / 2.0;
+        if let Some(text) = &self.title {
+            let at = (middle, theme::TITLE.size / 2.0);
+            title.text(text, at, theme::TITLE, HPos::Center, title.width())?;
         }
         for (i, line) in self.caption.iter().flat_map(|caption| caption.lines()).enumerate() {
-            let y = caption_band.y + theme::GAP + (i as f64 + 0.5) * theme::TEXT_BAND;
-            let at = (caption_band.center().0, y);
-            canvas.text(line, at, theme::LABEL, Anchor::Middle, caption_band.width);
+            let at = (middle, theme::GAP + (i as f64 + 0.5) * theme::TEXT_BAND);
+            caption.text(line, at, theme::LABEL, HPos::Center, caption.width())?;
         }
-        (self.draw)(&mut canvas, area);
-        Ok(canvas)
+        if let Some(text) = &self.note {
+            let at = (note.width(), theme::NOTE_BAND - theme::NOTE.size / 2.0);
+            note.text(text, at, theme::NOTE, HPos::Right, note.width())?;
+        }
+        self.drawing.draw(&part)?;
+        whole.area.present()?;
+        Ok(())
     }
-}
-
-fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        // Temporary files are private, figures are as readable as the user's other files.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.prefix(".figure").tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path)?;
-    Ok(())
 }
 
 /// Adds the chunk that tells the dots per metre, which the encoder cannot write.

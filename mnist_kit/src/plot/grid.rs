@@ -1,7 +1,7 @@
 //! Images in rows and columns, each under its title.
 
-use super::canvas::{Anchor, Area};
-use super::figure::Figure;
+use super::figure::{Drawing, Figure, SIDES};
+use super::part::{Backend, Part};
 use super::pixels::pixels;
 use super::theme::{self, Color};
 use crate::Result;
@@ -9,6 +9,7 @@ use crate::data::Split;
 use crate::eval::Prediction;
 use anyhow::{Context, ensure};
 use image::RgbImage;
+use plotters::style::text_anchor::HPos;
 use std::sync::Arc;
 use tch::Tensor;
 
@@ -119,40 +120,42 @@ pub fn grid_of(items: &[GridItem], rows: usize, cols: usize) -> Result<Figure> {
         "{} images do not fit into {rows} rows of {cols}; take fewer images or more rows",
         items.len()
     );
-    // Cells as wide as a title like "True: 8, Pred: 3 ✗"; less where there are many.
-    let side = (1000.0 / cols as f64).clamp(48.0, 132.0);
-    let band = theme::TEXT_BAND + 2.0;
-    let width = (2.0 * theme::MARGIN + cols as f64 * (side + GUTTER) - GUTTER).clamp(200.0, 4000.0);
-    let height =
-        (2.0 * theme::MARGIN + rows as f64 * (side + band + GUTTER) - GUTTER).clamp(120.0, 4000.0);
-    let items = items.to_vec();
-    Ok(Figure::new(width, height, move |canvas, area| {
-        let cell_width = (area.width + GUTTER) / cols as f64 - GUTTER;
-        let cell_height = (area.height + GUTTER) / rows as f64 - GUTTER;
-        let style = theme::PANEL_TITLE.size(12.0);
-        for (i, item) in items.iter().enumerate() {
-            let (row, col) = ((i / cols) as f64, (i % cols) as f64);
-            let (x, y) =
-                (area.x + col * (cell_width + GUTTER), area.y + row * (cell_height + GUTTER));
-            let (title, rest) = Area::new(x, y, cell_width, cell_height).cut_top(band);
-            canvas.text(
-                &item.title,
-                (title.center().0, title.y + theme::TEXT_BAND / 2.0),
-                style.color(item.color),
-                Anchor::Middle,
-                title.width + GUTTER / 2.0,
-            );
-            canvas.image(fit(rest, &item.image), &item.image);
-        }
-    }))
+    // Images of 28 pixels a side at five times their size under titles like "True: 8, Pred: 3 ✗"; less where there are many.
+    let side = (1000.0 / cols as f64).clamp(48.0, 140.0);
+    let length = |count: usize, cell: f64| {
+        (2.0 * theme::MARGIN + count as f64 * (cell + GUTTER)).clamp(SIDES.0, SIDES.1)
+    };
+    let (width, height) = (length(cols, side), length(rows, side + BAND));
+    let grid = Grid { items: items.to_vec(), rows, cols };
+    Ok(Figure::new(width, height, Drawing::Grid(grid)))
 }
 
+/// Distance between images.
 const GUTTER: f64 = 16.0;
+/// Height of an image's title.
+const BAND: f64 = theme::TEXT_BAND + 2.0;
 
-/// The largest place for an image inside `area` that keeps its shape: at the top, in the middle.
-pub(super) fn fit(area: Area, image: &RgbImage) -> Area {
-    let (width, height) = (f64::from(image.width()), f64::from(image.height()));
-    let scale = (area.width / width).min(area.height / height);
-    let (width, height) = (width * scale, height * scale);
-    Area::new(area.center().0 - width / 2.0, area.y, width, height)
+pub(super) struct Grid {
+    items: Vec<GridItem>,
+    rows: usize,
+    cols: usize,
+}
+
+impl Grid {
+    pub fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
+        let (width, height) =
+            (part.width() / self.cols as f64, part.height() / self.rows as f64);
+        // Small figures have smaller gaps and titles.
+        let (gap_x, gap_y) = (GUTTER.min(0.15 * width) / 2.0, GUTTER.min(0.15 * height) / 2.0);
+        let band = BAND.min(0.3 * height);
+        let style = theme::PANEL_TITLE.size(12f64.min(0.6 * band));
+        for (item, cell) in self.items.iter().zip(part.cells(self.rows, self.cols)) {
+            let cell = cell.inset(gap_x / 2.0, gap_y, gap_x / 2.0, gap_y);
+            let (title, rest) = cell.cut_top(band);
+            let at = (title.width() / 2.0, 0.45 * band);
+            title.text(&item.title, at, style.color(item.color), HPos::Center, title.width())?;
+            rest.inset(gap_x / 2.0, 0.0, gap_x / 2.0, 0.0).image(&item.image)?;
+        }
+        Ok(())
+    }
 }

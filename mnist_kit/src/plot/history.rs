@@ -1,8 +1,7 @@
 //! Loss and accuracy by epoch.
 
-use super::figure::Figure;
+use super::figure::{Drawing, Figure};
 use super::lines::Lines;
-use super::theme;
 use crate::Result;
 use crate::train::{EpochRecord, History};
 use anyhow::ensure;
@@ -63,11 +62,6 @@ impl History {
 
         loss.check()?;
         accuracy.check()?;
-        Ok(Figure::new(860.0, 340.0, move |canvas, area| {
-            let half = (area.width - theme::PANEL_GAP) / 2.0;
-            let (left, right) = area.cut_left(half, theme::PANEL_GAP);
-            loss.draw(canvas, left);
-            accuracy.draw(canvas, right);
-        }))
+        Ok(Figure::new(860.0, 340.0, Drawing::Lines(vec![loss, accuracy])))
     }
 }

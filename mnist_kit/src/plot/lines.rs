@@ -1,11 +1,14 @@
 //! Named series of points on one pair of axes.
 
-use super::axes::{Key, Scale, frame, legend, panel_title};
-use super::canvas::{Area, Canvas, Marker, Point};
-use super::figure::Figure;
+use super::axes::{Key, Ticks, axes, legend, panel_title};
+use super::figure::{Drawing, Figure};
+use super::part::{Backend, Part};
 use super::theme;
 use crate::Result;
 use anyhow::ensure;
+use plotters::prelude::*;
+
+type Point = (f64, f64);
 
 /// Named series on one pair of axes, each with its own colour and marker; the legend stands above the data.
 ///
@@ -72,7 +75,7 @@ impl Lines {
     /// When there is no series, a series is empty, or a number is not finite (or beyond 1e100).
     pub fn plot(self) -> Result<Figure> {
         self.check()?;
-        Ok(Figure::new(560.0, 360.0, move |canvas, area| self.draw(canvas, area)))
+        Ok(Figure::new(560.0, 360.0, Drawing::Lines(vec![self])))
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -96,45 +99,50 @@ impl Lines {
         Ok(())
     }
 
-    pub(super) fn draw(&self, canvas: &mut Canvas, area: Area) {
-        let area = match &self.title {
-            Some(title) => panel_title(canvas, area, title, theme::INK),
-            None => area,
+    pub(super) fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
+        let titled = match &self.title {
+            Some(title) => &panel_title(part, title, theme::INK)?,
+            None => part,
         };
-        let looks = || theme::SERIES.into_iter().cycle().zip(Marker::ALL.into_iter().cycle());
-        let keys: Vec<(Key, String)> = looks()
-            .zip(&self.series)
-            .map(|((color, marker), (name, _))| (Key::Line(color, marker), name.clone()))
+        let keys: Vec<(Key, String)> = self
+            .series
+            .iter()
+            .enumerate()
+            .map(|(index, (name, _))| (Key::Series(index), name.clone()))
             .collect();
-        let area = legend(canvas, area, &keys);
+        let part = legend(titled, &keys)?;
 
         let points = || self.series.iter().flat_map(|(_, points)| points);
         let whole = points().all(|(x, _)| x.fract() == 0.0);
         let (low, high) = range(points().map(|&(x, _)| x));
-        let x =
-            Scale::new(low, high, (area.width / 60.0).clamp(2.0, 10.0), whole).with_margin(0.04);
+        let ticks = (part.width() / 60.0).clamp(2.0, 10.0);
+        let x = Ticks::new(low, high, ticks, whole).with_margin(0.04);
         let (low, high) = range(points().map(|&(_, y)| y));
         let (low, high) = match self.y_range {
             Some((least, most)) => (low.min(least), high.max(most)),
             None => (low, high),
         };
-        let y = Scale::new(low, high, (area.height / 45.0).clamp(2.0, 8.0), false).to_ticks();
+        let y = Ticks::new(low, high, (part.height() / 45.0).clamp(2.0, 8.0), false).to_ticks();
 
-        let (x_axis, y_axis) = ((&*self.x_label, &*x.ticks()), (&*self.y_label, &*y.ticks()));
-        let plot = frame(canvas, area, x_axis, y_axis, true);
-        for ((color, marker), (_, points)) in looks().zip(&self.series) {
-            let place = |&(px, py): &Point| {
-                (plot.x + x.place(px) * plot.width, plot.bottom() - y.place(py) * plot.height)
-            };
-            let places: Vec<Point> = points.iter().map(place).collect();
+        let mut chart = axes(&part, &x.axis(&self.x_label), &y.axis(&self.y_label))?;
+        for (index, (_, points)) in self.series.iter().enumerate() {
+            let width = part.scale.stroke(theme::LINE_WIDTH);
+            let style = theme::series(index).rgb().stroke_width(width);
+            if part.scale.bitmap {
+                // Long thick paths have spikes at sharp corners there: each piece is drawn alone, with a round joint.
+                let pieces = points.windows(2).map(|pair| PathElement::new(pair.to_vec(), style));
+                chart.context.draw_series(pieces)?;
+                let joint = |&point| Circle::new(point, width as i32 / 2, style.filled());
+                chart.context.draw_series(points.iter().map(joint))?;
+            } else {
+                chart.context.draw_series(LineSeries::new(points.iter().copied(), style))?;
+            }
             // Long curves get a marker now and then.
-            let every = places.len().div_ceil(25);
-            let marked: Vec<Point> = places.iter().copied().step_by(every).collect();
-            canvas.line(places, theme::LINE_WIDTH, color);
-            for at in marked {
-                canvas.marker(marker, at, color);
+            for &point in points.iter().step_by(points.len().div_ceil(25)) {
+                chart.part.marker(index, chart.place(point))?;
             }
         }
+        Ok(())
     }
 }
 

@@ -27,16 +27,14 @@
 //! ```
 
 mod axes;
-mod canvas;
 mod confidence;
 mod confusion;
 mod figure;
 mod grid;
 mod history;
 mod lines;
+mod part;
 mod pixels;
-mod raster;
-mod svg;
 pub mod theme;
 
 pub use confidence::confidence;

@@ -6,6 +6,12 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Color(pub u8, pub u8, pub u8);
 
+impl Color {
+    pub(super) fn rgb(self) -> plotters::style::RGBColor {
+        plotters::style::RGBColor(self.0, self.1, self.2)
+    }
+}
+
 // Okabe and Ito's palette, which colour-blind readers can tell apart.
 
 /// Okabe–Ito blue: the first series.
@@ -29,11 +35,16 @@ pub const WHITE: Color = Color(255, 255, 255);
 pub const SERIES: [Color; 7] =
     [BLUE, VERMILLION, BLUISH_GREEN, REDDISH_PURPLE, ORANGE, SKY_BLUE, INK];
 
+/// The colour of series `index`.
+pub(super) fn series(index: usize) -> Color {
+    SERIES[index % SERIES.len()]
+}
+
 /// Bars and cells without a message of their own.
 pub(super) const PALE_BLUE: Color = Color(173, 207, 232);
 pub(super) const FAINT: Color = Color(184, 184, 184);
 pub(super) const GRID: Color = Color(226, 226, 226);
-pub(super) const AXIS: Color = Color(120, 120, 120);
+pub(super) const AXIS: Color = Color(112, 112, 112);
 
 /// Size (em) and weight of a text.
 #[derive(Clone, Copy)]
@@ -58,6 +69,8 @@ pub(super) const PANEL_TITLE: TextStyle = TextStyle { size: 13.0, bold: true, co
 pub(super) const LABEL: TextStyle = TextStyle { size: 12.0, bold: false, color: INK };
 /// Letters on and above bars.
 pub(super) const MARK: TextStyle = TextStyle { size: 11.0, bold: true, color: INK };
+/// Where the data of a figure come from.
+pub(super) const NOTE: TextStyle = TextStyle { size: 10.0, bold: false, color: AXIS };
 pub(super) const TICK: TextStyle = TextStyle { size: 11.0, bold: false, color: INK };
 
 /// Empty border of a figure.
@@ -68,6 +81,8 @@ pub(super) const GAP: f64 = 6.0;
 pub(super) const PANEL_GAP: f64 = 24.0;
 /// Height that the title of a figure takes.
 pub(super) const TITLE_BAND: f64 = 30.0;
+/// Height that a note in the corner takes.
+pub(super) const NOTE_BAND: f64 = 14.0;
 /// Height that a panel's title, an axis label, a legend row or a line of the caption takes.
 pub(super) const TEXT_BAND: f64 = 20.0;
 
