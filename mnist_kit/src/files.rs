@@ -2,7 +2,8 @@
 
 use crate::Result;
 use anyhow::Context;
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 /// Lets `write` fill a file beside `path`, then renames it to `path`; makes missing folders.
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
@@ -23,9 +24,33 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> R
     replace().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Where what a lesson makes belongs: `name` in the folder that the environment variable `MNIST_KIT_OUT` names, in
+/// `out` of the current folder where it is not set or empty. Nothing is written yet.
+///
+/// ```
+/// let path = mnist_kit::output("figures/loss.svg");
+/// assert!(path.ends_with("figures/loss.svg"));
+/// ```
+pub fn output(name: &str) -> PathBuf {
+    output_in(std::env::var_os("MNIST_KIT_OUT"), name)
+}
+
+fn output_in(folder: Option<OsString>, name: &str) -> PathBuf {
+    let folder = folder.filter(|folder| !folder.is_empty());
+    folder.map_or_else(|| PathBuf::from("out"), PathBuf::from).join(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn output_goes_where_the_environment_says() {
+        let place = |folder: Option<&str>| output_in(folder.map(OsString::from), "figures/a.svg");
+        assert_eq!(place(None), Path::new("out/figures/a.svg"));
+        assert_eq!(place(Some("")), Path::new("out/figures/a.svg"));
+        assert_eq!(place(Some("reports/1")), Path::new("reports/1/figures/a.svg"));
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() -> Result<()> {

@@ -27,4 +27,5 @@ pub mod transform;
 
 pub use anyhow::Result;
 pub use environment::environment;
+pub use files::output;
 pub use init::init;

@@ -1,0 +1,295 @@
+//! What plots with axes share: round ticks, the axes, legends and panel titles.
+
+use super::part::{Backend, Part, text_width};
+use super::theme::{self, Color};
+use crate::Result;
+use crate::table::thousands;
+use anyhow::ensure;
+use plotters::chart::LabelAreaPosition;
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::Color as _;
+use plotters::style::text_anchor::HPos;
+use std::ops::Range;
+
+/// A range of numbers with round ticks inside it.
+#[derive(Clone, Debug)]
+pub(super) struct Ticks {
+    low: f64,
+    high: f64,
+    step: f64,
+}
+
+impl Ticks {
+    /// Ticks at multiples of 1, 2 or 5 × a power of ten, about `ticks` of them, whole numbers only if `whole`.
+    pub fn new(low: f64, high: f64, ticks: f64, whole: bool) -> Ticks {
+        // A range too narrow for floating point to tell its ends apart is widened.
+        let size = low.abs().max(high.abs());
+        let pad = match size {
+            _ if high - low > (size * 1e-9).max(1e-90) => 0.0,
+            ..1e-90 => 0.5,
+            _ if whole => (size * 1e-6).max(0.5),
+            _ => size * 0.1,
+        };
+        let (low, high) = (low - pad, high + pad);
+        let raw = (high - low) / ticks;
+        let power = 10f64.powf(raw.log10().floor());
+        let step = [1.0, 2.0, 5.0, 10.0]
+            .map(|factor| factor * power)
+            .into_iter()
+            .find(|&step| step >= raw * 0.999)
+            .unwrap_or(10.0 * power);
+        Ticks { low, high, step: if whole { step.max(1.0) } else { step } }
+    }
+
+    /// The same with both ends moved out to the next tick.
+    pub fn to_ticks(&self) -> Ticks {
+        let low = (self.low / self.step + 1e-9).floor() * self.step;
+        let high = (self.high / self.step - 1e-9).ceil() * self.step;
+        Ticks { low, high, ..*self }
+    }
+
+    /// The same, longer by this share of it at both ends.
+    pub fn with_margin(&self, share: f64) -> Ticks {
+        let margin = share * (self.high - self.low);
+        Ticks { low: self.low - margin, high: self.high + margin, ..*self }
+    }
+
+    /// An axis over this range.
+    pub fn axis(&self, label: &str) -> Axis {
+        let first = (self.low / self.step - 1e-6).ceil();
+        let count = (self.high / self.step + 1e-6).floor() - first + 1.0;
+        let tick = |i: usize| (first + i as f64) * self.step;
+        let ticks = (0..count as usize).map(|i| (tick(i), self.write(tick(i)))).collect();
+        Axis { label: label.to_string(), range: self.low..self.high, ticks, grid: true }
+    }
+
+    fn write(&self, value: f64) -> String {
+        let value = if value.abs() < self.step / 2.0 { 0.0 } else { value };
+        let decimals = -(self.step.log10() + 1e-9).floor();
+        let text = if value == 0.0 && decimals > 5.0 {
+            "0".to_string()
+        } else if decimals > 5.0 || value.abs() >= 1e7 {
+            let digits = (value.abs().log10().floor() + decimals).clamp(0.0, 15.0);
+            format!("{value:.*e}", digits as usize)
+        } else if decimals <= 0.0 && value.abs() >= 1e4 {
+            thousands(value as i64)
+        } else {
+            format!("{value:.*}", decimals.max(0.0) as usize)
+        };
+        text.replace('-', "−")
+    }
+}
+
+/// One axis: its label, its range, its ticks with how they are written, and whether lines run from them.
+#[derive(Clone)]
+pub(super) struct Axis {
+    pub label: String,
+    pub range: Range<f64>,
+    pub ticks: Vec<(f64, String)>,
+    pub grid: bool,
+}
+
+impl Axis {
+    /// An axis of `count` classes, each one wide and written in its middle.
+    pub fn classes(label: &str, count: usize) -> Axis {
+        let ticks = (0..count).map(|class| (class as f64 + 0.5, class.to_string())).collect();
+        Axis { label: label.to_string(), range: 0.0..count as f64, ticks, grid: false }
+    }
+
+    fn widest(&self) -> Result<f64> {
+        let widths = self.ticks.iter().map(|(_, text)| text_width(text, theme::TICK));
+        widths.reduce(|a, b| Ok(a?.max(b?))).unwrap_or(Ok(0.0))
+    }
+
+    /// The same, with every `nth` tick only.
+    fn thinned(&self, nth: usize) -> Axis {
+        let ticks = self.ticks.iter().step_by(nth.max(1)).cloned().collect();
+        Axis { ticks, ..self.clone() }
+    }
+}
+
+impl Ranged for Axis {
+    type ValueType = f64;
+    type FormatOption = NoDefaultFormatting;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        RangedCoordf64::from(self.range.clone()).map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        let places = || self.ticks.iter().map(|&(place, _)| place).collect();
+        if hint.weight().allow_light_points() { Vec::new() } else { places() }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, value: &f64) -> String {
+        let tick = self.ticks.iter().find(|(place, _)| place == value);
+        tick.map(|(_, text)| text.clone()).unwrap_or_default()
+    }
+}
+
+/// Axes with their data's area, and the whole of it as a part to draw on.
+pub(super) struct Chart<'a, DB: Backend> {
+    pub context: ChartContext<'a, DB, Cartesian2d<Axis, Axis>>,
+    pub part: Part<DB>,
+}
+
+impl<DB: Backend> Chart<'_, DB> {
+    /// Where a point stands on the part, in units.
+    pub fn place(&self, point: (f64, f64)) -> (i32, i32) {
+        let (x, y) = self.context.backend_coord(&point);
+        let (base_x, base_y) = self.part.area.get_base_pixel();
+        (x - base_x, y - base_y)
+    }
+}
+
+/// Draws axes with their labels and light grid lines; x labels that would touch are left out evenly.
+pub(super) fn axes<'a, DB: Backend>(part: &Part<DB>, x: &Axis, y: &Axis) -> Result<Chart<'a, DB>> {
+    let (x_widest, y_widest) = (x.widest()?, y.widest()?);
+    let (left, right) = (theme::TEXT_BAND + y_widest + theme::GAP, x_widest / 2.0);
+    let (above, below) = (theme::TICK.size / 2.0, 2.0 * theme::TEXT_BAND + theme::GAP);
+    let (width, height) = (part.width() - left - right, part.height() - above - below);
+    ensure!(
+        width >= 8.0 && height >= 8.0,
+        "no room for the data beside the labels; give the figure a larger size"
+    );
+    let scale = part.scale;
+    let mut builder = ChartBuilder::on(&part.area);
+    builder
+        .margin_top(scale.units(above))
+        .margin_right(scale.units(right))
+        .x_label_area_size(scale.units(below))
+        .y_label_area_size(scale.units(left));
+    let every = {
+        let ticks = (x.range.end - x.range.start) / (x.ticks.len().max(2) - 1) as f64;
+        let apart = x.ticks.windows(2).map(|pair| pair[1].0 - pair[0].0).fold(ticks, f64::min);
+        let room = width * apart / (x.range.end - x.range.start);
+        ((x_widest + theme::GAP) / room.max(1.0)).ceil() as usize
+    };
+    let mut context = builder.build_cartesian_2d(x.thinned(every), y.clone())?;
+
+    // Both labels in the size that the longer one needs.
+    let (x_label, x_style) = part.fit(&x.label, theme::LABEL, width)?;
+    let (y_label, y_style) = part.fit(&y.label, theme::LABEL, height)?;
+    let mut mesh = context.configure_mesh();
+    mesh.bold_line_style(theme::GRID.rgb().stroke_width(scale.stroke(1.0)))
+        .light_line_style(TRANSPARENT)
+        .axis_style(theme::AXIS.rgb().stroke_width(scale.stroke(1.0)))
+        .label_style(part.style(theme::TICK))
+        .y_label_offset(scale.units(scale.drop() * theme::TICK.size))
+        .axis_desc_style(part.style(theme::LABEL.size(x_style.size.min(y_style.size))))
+        .x_desc(x_label)
+        .y_desc(y_label)
+        // Labels stand at twice the length of the ticks; a bitmap's are higher by a part of their size.
+        .set_tick_mark_size(LabelAreaPosition::Left, scale.units(3.0))
+        .set_tick_mark_size(
+            LabelAreaPosition::Bottom,
+            scale.units(if scale.bitmap { 4.0 } else { 3.0 }),
+        );
+    if !x.grid {
+        mesh.disable_x_mesh();
+    }
+    if !y.grid {
+        mesh.disable_y_mesh();
+    }
+    mesh.draw()?;
+    let part = Part { area: context.plotting_area().strip_coord_spec(), scale };
+    Ok(Chart { context, part })
+}
+
+/// Writes a panel's title above it; the rest is returned.
+pub(super) fn panel_title<DB: Backend>(
+    part: &Part<DB>,
+    title: &str,
+    color: Color,
+) -> Result<Part<DB>> {
+    let (band, rest) = part.cut_top(theme::TEXT_BAND + theme::GAP);
+    let at = (band.width() / 2.0, theme::TEXT_BAND / 2.0);
+    band.text(title, at, theme::PANEL_TITLE.color(color), HPos::Center, band.width())?;
+    Ok(rest)
+}
+
+/// What stands before an entry of a legend.
+pub(super) enum Key {
+    /// Line and marker of the series of this number.
+    Series(usize),
+    /// A box with a letter in it.
+    Box(Color, &'static str),
+}
+
+/// Draws a legend in rows above the data, so that it never covers any; the rest is returned.
+pub(super) fn legend<DB: Backend>(part: &Part<DB>, entries: &[(Key, String)]) -> Result<Part<DB>> {
+    const KEY: f64 = 26.0;
+    const BETWEEN: f64 = 16.0;
+    let mut rows: Vec<(f64, Vec<(&Key, &str, f64)>)> = Vec::new();
+    for (key, name) in entries {
+        let width = KEY + theme::GAP + text_width(name, theme::TICK)?;
+        let width = width.min(part.width());
+        match rows.last_mut() {
+            Some((used, row)) if *used + BETWEEN + width <= part.width() => {
+                *used += BETWEEN + width;
+                row.push((key, name, width));
+            }
+            _ => rows.push((width, vec![(key, name, width)])),
+        }
+    }
+    let height = rows.len() as f64 * theme::TEXT_BAND + theme::GAP;
+    ensure!(height < part.height(), "no room for the legend; give the figure a larger size");
+    for (i, (used, row)) in rows.into_iter().enumerate() {
+        let mut x = (part.width() - used) / 2.0;
+        let y = (i as f64 + 0.5) * theme::TEXT_BAND;
+        for (key, name, width) in row {
+            let middle = x + KEY / 2.0;
+            match *key {
+                Key::Series(index) => {
+                    let color = theme::series(index);
+                    part.line(&[(x, y), (x + KEY, y)], theme::LINE_WIDTH, color)?;
+                    part.marker(index, (part.scale.units(middle), part.scale.units(y)))?;
+                }
+                Key::Box(color, letter) => {
+                    part.rect((middle - 9.0, y - 8.0), 18.0, 16.0, color)?;
+                    let style = theme::MARK.color(theme::text_on(color));
+                    part.text(letter, (middle, y), style, HPos::Center, KEY)?;
+                }
+            }
+            let room = width - KEY - theme::GAP;
+            part.text(name, (x + KEY + theme::GAP, y), theme::TICK, HPos::Left, room)?;
+            x += width + BETWEEN;
+        }
+    }
+    Ok(part.cut_top(height).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(low: f64, high: f64, whole: bool) -> Vec<String> {
+        let axis = Ticks::new(low, high, 6.0, whole).to_ticks().axis("");
+        axis.ticks.into_iter().map(|tick| tick.1).collect()
+    }
+
+    #[test]
+    fn ticks_are_round_numbers() {
+        assert_eq!(labels(80.0, 100.0, false), ["80", "85", "90", "95", "100"]);
+        assert_eq!(
+            labels(0.07, 0.34, false),
+            ["0.05", "0.10", "0.15", "0.20", "0.25", "0.30", "0.35"]
+        );
+        assert_eq!(labels(1.0, 3.0, true), ["1", "2", "3"]);
+        assert_eq!(labels(-1.0, 1.0, false), ["−1.0", "−0.5", "0.0", "0.5", "1.0"]);
+        assert_eq!(
+            labels(0.0, 60_000.0, true),
+            ["0", "10,000", "20,000", "30,000", "40,000", "50,000", "60,000"]
+        );
+        assert_eq!(labels(0.0, 3e-7, false).last().unwrap(), "3.0e−7");
+        assert_eq!(labels(2e-5, 2e-5, false), ["1.8e−5", "1.9e−5", "2.0e−5", "2.1e−5", "2.2e−5"]);
+    }
+}

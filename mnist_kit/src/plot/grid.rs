@@ -1,0 +1,161 @@
+//! Images in rows and columns, each under its title.
+
+use super::figure::{Drawing, Figure, SIDES};
+use super::part::{Backend, Part};
+use super::pixels::pixels;
+use super::theme::{self, Color};
+use crate::Result;
+use crate::data::Split;
+use crate::eval::Prediction;
+use anyhow::{Context, ensure};
+use image::RgbImage;
+use plotters::style::text_anchor::HPos;
+use std::sync::Arc;
+use tch::Tensor;
+
+/// An image with its title, for [`grid_of`].
+#[derive(Clone, Debug)]
+pub struct GridItem {
+    image: Arc<RgbImage>,
+    title: String,
+    color: Color,
+}
+
+impl GridItem {
+    /// An image, `[C, H, W]` uint8 with 1 channel (grey) or 3 (red, green, blue), under this title.
+    ///
+    /// # Errors
+    /// When shape or dtype is another.
+    pub fn new(image: &Tensor, title: impl Into<String>) -> Result<GridItem> {
+        Ok(GridItem { image: Arc::new(pixels(image)?), title: title.into(), color: theme::INK })
+    }
+
+    /// Writes the title in this colour.
+    pub fn color(mut self, color: Color) -> GridItem {
+        self.color = color;
+        self
+    }
+}
+
+/// The first `rows × cols` images of a split (fewer where it has fewer), each under `Digit {label}`.
+///
+/// # Errors
+/// When `rows` or `cols` is 0 or the split is empty.
+///
+/// ```
+/// use mnist_kit::{data::Split, plot::grid};
+/// use tch::{Kind, Tensor};
+///
+/// let images = Tensor::zeros([2, 1, 28, 28], (Kind::Uint8, tch::Device::Cpu));
+/// let split = Split::new("train", images, Tensor::from_slice(&[5i64, 0]), 10)?;
+/// let svg = grid(&split, 1, 2)?.title("The first two images").to_svg()?;
+/// assert!(svg.contains("Digit 5") && svg.contains("Digit 0"));
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub fn grid(split: &Split, rows: usize, cols: usize) -> Result<Figure> {
+    let item = |index: usize| {
+        let (image, label) = split.get(index)?;
+        GridItem::new(&image, format!("Digit {label}"))
+    };
+    let count = rows.saturating_mul(cols).min(split.len());
+    let items: Vec<GridItem> = (0..count).map(item).collect::<Result<_>>()?;
+    grid_of(&items, rows, cols).with_context(|| format!("a grid of the split {:?}", split.name()))
+}
+
+/// Predictions as images under `True: t, Pred: p`: bluish green with ✓ where right, vermillion with ✗ where wrong.
+///
+/// # Errors
+/// When there are none or more than `rows × cols`, or an image has another shape or dtype than [`GridItem::new`] takes.
+///
+/// ```
+/// use mnist_kit::{eval::Prediction, plot::predictions};
+/// use tch::{Kind, Tensor};
+///
+/// let image = Tensor::zeros([1, 28, 28], (Kind::Uint8, tch::Device::Cpu));
+/// let wrong = Prediction { index: 8, image, truth: 1, predicted: 0, probabilities: vec![0.7, 0.3] };
+/// assert!(predictions(&[wrong], 1, 1)?.to_svg()?.contains("True: 1, Pred: 0 ✗"));
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub fn predictions(predictions: &[Prediction], rows: usize, cols: usize) -> Result<Figure> {
+    let item = |prediction: &Prediction| {
+        let (title, color) = verdict(prediction);
+        Ok(GridItem::new(&prediction.image, title)
+            .with_context(|| format!("prediction for image {}", prediction.index))?
+            .color(color))
+    };
+    let items: Vec<GridItem> = predictions.iter().map(item).collect::<Result<_>>()?;
+    grid_of(&items, rows, cols)
+}
+
+/// True and predicted class in words, with the colour of right or wrong.
+pub(super) fn verdict(prediction: &Prediction) -> (String, Color) {
+    let right = prediction.truth == prediction.predicted;
+    let (mark, color) =
+        if right { ('✓', theme::BLUISH_GREEN) } else { ('✗', theme::VERMILLION) };
+    (format!("True: {}, Pred: {} {mark}", prediction.truth, prediction.predicted), color)
+}
+
+/// Images under titles of their own, row by row; cells that remain stay empty.
+///
+/// # Errors
+/// When there are no items or more than `rows × cols`.
+///
+/// ```
+/// use mnist_kit::plot::{GridItem, grid_of, theme};
+/// use tch::{Kind, Tensor};
+///
+/// let image = Tensor::zeros([3, 8, 12], (Kind::Uint8, tch::Device::Cpu));
+/// let items = [GridItem::new(&image, "before")?, GridItem::new(&image, "after")?.color(theme::BLUE)];
+/// grid_of(&items, 1, 2)?;
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub fn grid_of(items: &[GridItem], rows: usize, cols: usize) -> Result<Figure> {
+    ensure!(
+        rows > 0 && cols > 0 && rows.saturating_mul(cols) <= 10_000,
+        "a grid of {rows} rows and {cols} columns, expected at least 1 of each and at most 10,000 cells"
+    );
+    ensure!(!items.is_empty(), "no images to show");
+    ensure!(
+        items.len() <= rows * cols,
+        "{} images do not fit into {rows} rows of {cols}; take fewer images or more rows",
+        items.len()
+    );
+    // Images of 28 pixels a side at five times their size under titles like "True: 8, Pred: 3 ✗"; less where there are many.
+    let side = (1000.0 / cols as f64).clamp(48.0, 140.0);
+    let length = |count: usize, cell: f64| {
+        (2.0 * theme::MARGIN + count as f64 * (cell + GUTTER)).clamp(SIDES.0, SIDES.1)
+    };
+    let (width, height) = (length(cols, side), length(rows, side + BAND));
+    let grid = Grid { items: items.to_vec(), rows, cols };
+    Ok(Figure::new(width, height, Drawing::Grid(grid)))
+}
+
+/// Distance between images.
+const GUTTER: f64 = 16.0;
+/// Height of an image's title.
+const BAND: f64 = theme::TEXT_BAND + 2.0;
+
+pub(super) struct Grid {
+    items: Vec<GridItem>,
+    rows: usize,
+    cols: usize,
+}
+
+impl Grid {
+    pub fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
+        let (width, height) =
+            (part.width() / self.cols as f64, part.height() / self.rows as f64);
+        // Small figures have smaller gaps and titles.
+        let (gap_x, gap_y) = (GUTTER.min(0.15 * width) / 2.0, GUTTER.min(0.15 * height) / 2.0);
+        let band = BAND.min(0.3 * height);
+        let style = theme::PANEL_TITLE.size(12f64.min(0.6 * band));
+        for (item, cell) in self.items.iter().zip(part.cells(self.rows, self.cols)) {
+            let cell = cell.inset(gap_x / 2.0, gap_y, gap_x / 2.0, gap_y);
+            let (title, rest) = cell.cut_top(band);
+            let at = (title.width() / 2.0, 0.45 * band);
+            title.text(&item.title, at, style.color(item.color), HPos::Center, title.width())?;
+            rest.inset(gap_x / 2.0, 0.0, gap_x / 2.0, 0.0).image(&item.image)?;
+        }
+        Ok(())
+    }
+}

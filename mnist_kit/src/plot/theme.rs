@@ -1,0 +1,158 @@
+//! The look of every figure in one place: colours, text sizes, distances.
+//!
+//! Lengths are pixels at 96 dots per inch.
+
+/// An sRGB colour: red, green, blue, each 0–255.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Color(pub u8, pub u8, pub u8);
+
+impl Color {
+    pub(super) fn rgb(self) -> plotters::style::RGBColor {
+        plotters::style::RGBColor(self.0, self.1, self.2)
+    }
+}
+
+// Okabe and Ito's palette, which colour-blind readers can tell apart.
+
+/// Okabe–Ito blue: the first series.
+pub const BLUE: Color = Color(0, 114, 178);
+/// Okabe–Ito vermillion: wrong, the predicted class where it is wrong, the second series.
+pub const VERMILLION: Color = Color(213, 94, 0);
+/// Okabe–Ito bluish green: right, the true class.
+pub const BLUISH_GREEN: Color = Color(0, 158, 115);
+/// Okabe–Ito reddish purple.
+pub const REDDISH_PURPLE: Color = Color(204, 121, 167);
+/// Okabe–Ito orange.
+pub const ORANGE: Color = Color(230, 159, 0);
+/// Okabe–Ito sky blue.
+pub const SKY_BLUE: Color = Color(86, 180, 233);
+/// Nearly black: text.
+pub const INK: Color = Color(34, 34, 34);
+/// White: the background.
+pub const WHITE: Color = Color(255, 255, 255);
+
+/// Colours of series, in order; a ninth series starts over.
+pub const SERIES: [Color; 7] =
+    [BLUE, VERMILLION, BLUISH_GREEN, REDDISH_PURPLE, ORANGE, SKY_BLUE, INK];
+
+/// The colour of series `index`.
+pub(super) fn series(index: usize) -> Color {
+    SERIES[index % SERIES.len()]
+}
+
+/// Bars and cells without a message of their own.
+pub(super) const PALE_BLUE: Color = Color(173, 207, 232);
+pub(super) const FAINT: Color = Color(184, 184, 184);
+pub(super) const GRID: Color = Color(226, 226, 226);
+pub(super) const AXIS: Color = Color(112, 112, 112);
+
+/// Size (em) and weight of a text.
+#[derive(Clone, Copy)]
+pub(super) struct TextStyle {
+    pub size: f64,
+    pub bold: bool,
+    pub color: Color,
+}
+
+impl TextStyle {
+    pub fn color(self, color: Color) -> TextStyle {
+        TextStyle { color, ..self }
+    }
+
+    pub fn size(self, size: f64) -> TextStyle {
+        TextStyle { size, ..self }
+    }
+}
+
+pub(super) const TITLE: TextStyle = TextStyle { size: 16.0, bold: true, color: INK };
+pub(super) const PANEL_TITLE: TextStyle = TextStyle { size: 13.0, bold: true, color: INK };
+pub(super) const LABEL: TextStyle = TextStyle { size: 12.0, bold: false, color: INK };
+/// Letters on and above bars.
+pub(super) const MARK: TextStyle = TextStyle { size: 11.0, bold: true, color: INK };
+/// Where the data of a figure come from.
+pub(super) const NOTE: TextStyle = TextStyle { size: 10.0, bold: false, color: AXIS };
+pub(super) const TICK: TextStyle = TextStyle { size: 11.0, bold: false, color: INK };
+
+/// Empty border of a figure.
+pub(super) const MARGIN: f64 = 12.0;
+/// Distance between things that belong together, such as a tick and its label.
+pub(super) const GAP: f64 = 6.0;
+/// Distance between panels and between images.
+pub(super) const PANEL_GAP: f64 = 24.0;
+/// Height that the title of a figure takes.
+pub(super) const TITLE_BAND: f64 = 30.0;
+/// Height that a note in the corner takes.
+pub(super) const NOTE_BAND: f64 = 14.0;
+/// Height that a panel's title, an axis label, a legend row or a line of the caption takes.
+pub(super) const TEXT_BAND: f64 = 20.0;
+
+pub(super) const LINE_WIDTH: f64 = 2.0;
+pub(super) const MARKER_RADIUS: f64 = 4.5;
+
+/// Colours from light to dark; the lightness falls all the way, so that grey print keeps the order.
+type Ramp = [Color; 6];
+
+/// From nearly white over green to dark blue, for shares.
+pub(super) const COOL: Ramp = [
+    Color(255, 255, 245),
+    Color(217, 240, 190),
+    Color(127, 205, 187),
+    Color(52, 160, 193),
+    Color(36, 90, 160),
+    Color(10, 30, 90),
+];
+
+/// From nearly white over orange to dark brown, for mistakes.
+pub(super) const WARM: Ramp = [
+    Color(255, 250, 240),
+    Color(254, 224, 182),
+    Color(248, 174, 100),
+    Color(225, 120, 40),
+    Color(170, 70, 10),
+    Color(95, 30, 5),
+];
+
+/// The colour at 0 (lightest) to 1 (darkest) of a ramp.
+pub(super) fn shade(ramp: &Ramp, place: f64) -> Color {
+    let place = place.clamp(0.0, 1.0) * (ramp.len() - 1) as f64;
+    let index = (place as usize).min(ramp.len() - 2);
+    let (from, to) = (ramp[index], ramp[index + 1]);
+    let mix = |a: u8, b: u8| {
+        (f64::from(a) + (f64::from(b) - f64::from(a)) * (place - index as f64)).round() as u8
+    };
+    Color(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
+}
+
+/// [`INK`] or [`WHITE`], whichever stands out more from this background (WCAG contrast).
+pub(super) fn text_on(background: Color) -> Color {
+    let contrast = |text: Color| {
+        let (a, b) = (luminance(text) + 0.05, luminance(background) + 0.05);
+        a.max(b) / a.min(b)
+    };
+    if contrast(INK) >= contrast(WHITE) { INK } else { WHITE }
+}
+
+fn luminance(Color(red, green, blue): Color) -> f64 {
+    let linear = |channel: u8| {
+        let value = f64::from(channel) / 255.0;
+        if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ramps_darken_all_the_way_and_text_on_them_is_readable() {
+        for ramp in [COOL, WARM] {
+            let shades: Vec<Color> = (0..=50).map(|i| shade(&ramp, f64::from(i) / 50.0)).collect();
+            assert!(shades.windows(2).all(|pair| luminance(pair[1]) < luminance(pair[0])));
+            for &shade in &shades {
+                let (a, b) = (luminance(text_on(shade)) + 0.05, luminance(shade) + 0.05);
+                assert!(a.max(b) / a.min(b) >= 3.9, "{shade:?}");
+            }
+        }
+    }
+}
