@@ -8,8 +8,8 @@ use image::RgbImage;
 use image::imageops::{FilterType, resize};
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::{Color as _, register_font};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color as _, register_font};
 use std::collections::HashMap;
 
 /// What plotters draws on: a bitmap or an SVG document.
@@ -21,10 +21,9 @@ const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
 
 /// Makes the letters known to plotters. Needed in every drawing: each cell of a notebook has statics of its own.
 pub(super) fn register_fonts() -> Result<()> {
-    for (style, bytes) in [
-        (FontStyle::Normal, dejavu::sans::regular()),
-        (FontStyle::Bold, dejavu::sans::bold()),
-    ] {
+    for (style, bytes) in
+        [(FontStyle::Normal, dejavu::sans::regular()), (FontStyle::Bold, dejavu::sans::bold())]
+    {
         register_font(FONT, style, bytes).map_err(|_| anyhow!("the font cannot be read"))?;
     }
     Ok(())
@@ -239,7 +238,11 @@ impl<DB: Backend> Part<DB> {
         let radius = theme::MARKER_RADIUS;
         let corners: &[(f64, f64)] = match index % 5 {
             0 => {
-                return Ok(self.area.draw(&Circle::new((x, y), self.scale.units(radius), color))?);
+                return Ok(self.area.draw(&Circle::new(
+                    (x, y),
+                    self.scale.units(radius),
+                    color,
+                ))?);
             }
             1 => &[(0.0, -1.25), (1.15, 0.85), (-1.15, 0.85)],
             2 => &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],

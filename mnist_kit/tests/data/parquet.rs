@@ -5,7 +5,6 @@ use mnist_kit::data::{Mnist, Source};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::fs;
-use std::path::Path;
 use tempfile::{TempDir, tempdir};
 
 /// A folder of shards from the Python script; without Python the test says that it is skipped.
