@@ -3,7 +3,7 @@
 mod common;
 
 use anyhow::{Context, Result, ensure};
-use common::run_python;
+use common::{generator, run_python};
 use mnist_kit::data::Mnist;
 use mnist_kit::model::{Cnn, DeepCnn, LeNet, Mlp, Model, ResNet, load_weights, save_weights};
 use mnist_kit::train::{Adam, AdamW, OptimizerConfig, Sgd, Silent, fit};
@@ -30,6 +30,7 @@ fn oracle(task: &str, folder: &Path) -> bool {
 
 #[test]
 fn pytorch_reads_what_rust_trained() -> Result<()> {
+    let _alone = generator();
     let folder = tempfile::tempdir()?;
     let digits = Mnist::generated(5, 400, 40)?;
     let transform = Compose::new().to_tensor().normalize(0.1307, 0.3081);
@@ -49,6 +50,7 @@ fn pytorch_reads_what_rust_trained() -> Result<()> {
 
 #[test]
 fn rust_reads_what_pytorch_wrote() -> Result<()> {
+    let _alone = generator();
     let folder = tempfile::tempdir()?;
     if oracle("weights_for_rust", folder.path()) {
         let vs = nn::VarStore::new(Device::Cpu);
@@ -62,14 +64,16 @@ fn rust_reads_what_pytorch_wrote() -> Result<()> {
 
 #[test]
 fn every_optimizer_walks_as_pytorchs() -> Result<()> {
+    let _alone = generator();
     let folder = tempfile::tempdir()?;
     if !oracle("optimizers", folder.path()) {
         return Ok(());
     }
     let batch = read(&folder.path().join("batch.safetensors"))?;
-    let optimizers: [(&str, OptimizerConfig); 5] = [
+    let optimizers: [(&str, OptimizerConfig); 6] = [
         ("sgd", Sgd::new(0.1).into()),
-        ("momentum", Sgd::new(0.05).momentum(0.9).weight_decay(1e-3).into()),
+        ("momentum", Sgd::new(0.05).momentum(0.9).into()),
+        ("momentum_l2", Sgd::new(0.05).momentum(0.9).weight_decay(1e-3).into()),
         ("adam", Adam::new(1e-3).into()),
         ("adam_l2", Adam::new(1e-2).betas(0.8, 0.99).weight_decay(1e-2).into()),
         ("adamw", AdamW::new(1e-2).into()),
@@ -96,6 +100,7 @@ fn every_optimizer_walks_as_pytorchs() -> Result<()> {
 
 #[test]
 fn the_same_seed_starts_the_same_model() -> Result<()> {
+    let _alone = generator();
     let folder = tempfile::tempdir()?;
     if !oracle("initialisation", folder.path()) {
         return Ok(());
@@ -145,6 +150,7 @@ fn compare<M: Model>(folder: &Path, name: &str, make: impl Fn(nn::Path) -> M) ->
 
 #[test]
 fn every_model_starts_answers_and_learns_as_pytorchs() -> Result<()> {
+    let _alone = generator();
     let folder = tempfile::tempdir()?;
     if oracle("models", folder.path()) {
         let folder = folder.path();
@@ -158,6 +164,7 @@ fn every_model_starts_answers_and_learns_as_pytorchs() -> Result<()> {
 
 #[test]
 fn a_movement_is_torchvisions() -> Result<()> {
+    let _alone = generator();
     let folder = tempfile::tempdir()?;
     let images = Mnist::generated(5, 60, 10)?.train.images().to_kind(Kind::Float) / 255.0;
     // One property alone first, then all of them together.
@@ -196,6 +203,7 @@ fn a_movement_is_torchvisions() -> Result<()> {
 
 #[test]
 fn a_resize_is_torchvisions() -> Result<()> {
+    let _alone = generator();
     let folder = tempfile::tempdir()?;
     let images = Mnist::generated(5, 10, 10)?.train.images().shallow_clone();
     let pixels = images.to_kind(Kind::Float) / 255.0;

@@ -110,6 +110,21 @@ impl Batches {
         &self.split
     }
 
+    /// A seed for whatever else draws at random in an epoch, such as dropout: it depends on the seed
+    /// of [`shuffle`](Batches::shuffle) and the epoch only.
+    pub fn epoch_seed(&self, epoch: usize) -> i64 {
+        epoch_rng(self.shuffle.unwrap_or_default(), epoch).random()
+    }
+
+    /// What decides the contents of the batches, in words.
+    pub(crate) fn settings(&self) -> String {
+        let Batches { split, batch_size, transform, shuffle, drop_last, .. } = self;
+        format!(
+            "{} images in batches of {batch_size}, {transform:?}, shuffle {shuffle:?}, drop_last {drop_last}",
+            split.len()
+        )
+    }
+
     /// The batches of one epoch, counted from 1.
     ///
     /// Each item is `(images, labels)`: what the transform makes of `[B, C, H, W]` uint8, and

@@ -17,6 +17,7 @@ pub use mlp::{Activation, Mlp, MlpConfig};
 pub use predict::{Logits, predict};
 pub use resnet::{ResNet, ResidualBlock};
 pub use summary::{Summary, named_parameters, summary};
+pub(crate) use weights::set_variables;
 pub use weights::{load_weights, save_weights};
 
 use crate::Result;

@@ -1,7 +1,7 @@
 //! Weights in and out, as safetensors under PyTorch's names.
 
 use crate::Result;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Device, Tensor, nn};
@@ -36,12 +36,15 @@ pub fn save_weights(vs: &nn::VarStore, path: impl AsRef<Path>) -> Result<()> {
 /// wrongly shaped names are all listed.
 pub fn load_weights(vs: &nn::VarStore, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
-    let mut found: BTreeMap<String, Tensor> = Tensor::read_safetensors(path)
-        .with_context(|| {
-            format!("cannot read weights from {}: expected a safetensors file", path.display())
-        })?
-        .into_iter()
-        .collect();
+    let found = Tensor::read_safetensors(path).with_context(|| {
+        format!("cannot read weights from {}: expected a safetensors file", path.display())
+    })?;
+    set_variables(vs, found.into_iter().collect())
+        .with_context(|| format!("{} does not fit the model", path.display()))
+}
+
+/// Gives every variable of a store the tensor of its name, or changes nothing.
+pub(crate) fn set_variables(vs: &nn::VarStore, mut found: BTreeMap<String, Tensor>) -> Result<()> {
     let mut problems = Vec::new();
     let mut pairs = Vec::new();
     for (name, variable) in vs.variables().into_iter().collect::<BTreeMap<_, _>>() {
@@ -56,9 +59,7 @@ pub fn load_weights(vs: &nn::VarStore, path: impl AsRef<Path>) -> Result<()> {
         }
     }
     problems.extend(found.iter().map(|(name, tensor)| format!("extra {name} {:?}", tensor.size())));
-    if !problems.is_empty() {
-        bail!("{} does not fit the model:\n  {}", path.display(), problems.join("\n  "));
-    }
+    ensure!(problems.is_empty(), "{}", problems.join("; "));
     ensure!(!pairs.is_empty(), "the store is empty: build the model before loading its weights");
     let _no_grad = tch::no_grad_guard();
     for (mut variable, tensor) in pairs {

@@ -1,10 +1,12 @@
 //! The training loop that lesson 1 writes out by hand.
 
+use super::checkpoint::Checkpoint;
 use super::{Adam, BatchRecord, History, OptimizerConfig, PrintLines, Progress, Report};
 use crate::Result;
 use crate::data::Batches;
 use crate::model::{Model, predict};
 use anyhow::{Context, ensure};
+use std::path::PathBuf;
 use tch::{Reduction, Tensor, nn};
 
 /// Prepares a training run of `model`, whose parameters live in `vs`: cross-entropy, Adam with
@@ -40,6 +42,7 @@ pub fn fit<'a, M: Model>(model: &'a M, vs: &'a nn::VarStore, train: &'a Batches)
         test: None,
         optimizer: Adam::new(1e-3).into(),
         num_epochs: 1,
+        checkpoint: None,
         report: Box::new(PrintLines::default()),
     }
 }
@@ -52,6 +55,7 @@ pub struct Fit<'a, M: Model> {
     test: Option<&'a Batches>,
     optimizer: OptimizerConfig,
     num_epochs: usize,
+    checkpoint: Option<PathBuf>,
     report: Box<dyn Report + 'a>,
 }
 
@@ -74,6 +78,13 @@ impl<'a, M: Model> Fit<'a, M> {
         self
     }
 
+    /// Keeps the state of the run in this file, replaced after each epoch. Where the file is there
+    /// already, the run goes on from it, along the same curve as if it had never been interrupted.
+    pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
+        self.checkpoint = Some(path.into());
+        self
+    }
+
     /// Who hears how it goes.
     pub fn report(mut self, report: impl Report + 'a) -> Self {
         self.report = Box::new(report);
@@ -84,7 +95,8 @@ impl<'a, M: Model> Fit<'a, M> {
     ///
     /// # Errors
     /// When the optimiser's settings are out of range, there is no batch, the model cannot take
-    /// the images, a label is not among its classes, or the loss stops being a finite number.
+    /// the images, a label is not among its classes, the loss stops being a finite number, or the
+    /// checkpoint cannot be written or belongs to another run.
     pub fn run(mut self) -> Result<History> {
         ensure!(
             !self.train.is_empty(),
@@ -94,7 +106,14 @@ impl<'a, M: Model> Fit<'a, M> {
         );
         let mut optimizer = self.optimizer.clone().build(self.vs)?;
         let mut history = History::of(self.train);
-        for epoch in 1..=self.num_epochs {
+        let checkpoint = self.checkpoint.take().map(|path| Checkpoint {
+            path,
+            settings: format!("{:?}, {}", self.optimizer, self.train.settings()),
+        });
+        if let Some(checkpoint) = &checkpoint {
+            checkpoint.load(self.vs, &mut optimizer, &mut history)?;
+        }
+        for epoch in history.epochs().len() + 1..=self.num_epochs {
             let progress = self
                 .train_epoch(epoch, &mut optimizer)
                 .with_context(|| format!("epoch {epoch}"))?;
@@ -103,11 +122,16 @@ impl<'a, M: Model> Fit<'a, M> {
                 .record(&progress, tested.as_ref())
                 .with_context(|| format!("epoch {epoch}"))?;
             self.report.epoch(record, self.num_epochs)?;
+            if let Some(checkpoint) = &checkpoint {
+                checkpoint.save(self.vs, &optimizer, &history)?;
+            }
         }
         Ok(history)
     }
 
     fn train_epoch(&mut self, epoch: usize, optimizer: &mut super::Optimizer) -> Result<Progress> {
+        // Dropout draws from libtorch's generator, whose state cannot be saved.
+        tch::manual_seed(self.train.epoch_seed(epoch));
         let mut progress = Progress::new();
         let num_batches = self.train.len();
         for (index, batch) in self.train.epoch(epoch).enumerate() {

@@ -1,5 +1,6 @@
 //! Training: optimisers in the open, the fit loop, and the history of a run.
 
+mod checkpoint;
 mod fit;
 mod history;
 mod optimizer;

@@ -6,6 +6,7 @@
 use crate::Result;
 use crate::model::named_parameters;
 use anyhow::{Context, ensure};
+use std::collections::BTreeMap;
 use tch::{Tensor, nn};
 
 /// Which optimiser, with its settings. Made from [`Sgd`], [`Adam`] or [`AdamW`].
@@ -220,6 +221,49 @@ impl Optimizer {
         Ok(())
     }
 
+    /// What the optimiser remembers, by name: `<parameter>.<number>` for the tensors that it keeps of
+    /// a parameter, `<parameter>.steps` for the steps taken, `lr` for the learning rate.
+    pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        let mut state = BTreeMap::from([("lr".to_string(), Tensor::f_from_slice(&[self.lr])?)]);
+        for parameter in &self.parameters {
+            let name = &parameter.name;
+            for (i, tensor) in parameter.state.iter().enumerate() {
+                state.insert(format!("{name}.{i}"), tensor.f_detach()?);
+            }
+            let steps = Tensor::f_from_slice(&[i64::from(parameter.steps)])?;
+            state.insert(format!("{name}.steps"), steps);
+        }
+        Ok(state)
+    }
+
+    /// Goes on from what [`state`](Optimizer::state) returned, perhaps in another process.
+    ///
+    /// # Errors
+    /// When the state is that of other parameters.
+    pub fn set_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        let get = |name: &str| {
+            state.get(name).with_context(|| format!("the optimiser state has no {name}"))
+        };
+        self.lr = get("lr")?.f_double_value(&[0])?;
+        for parameter in &mut self.parameters {
+            let name = &parameter.name;
+            parameter.steps = get(&format!("{name}.steps"))?.f_int64_value(&[0])?.try_into()?;
+            parameter.state = (0..)
+                .map_while(|i| state.get(&format!("{name}.{i}")))
+                .map(|tensor| Ok(tensor.f_to_device(parameter.tensor.device())?.f_detach_copy()?))
+                .collect::<Result<_>>()?;
+            for tensor in &parameter.state {
+                ensure!(
+                    tensor.size() == parameter.tensor.size(),
+                    "the optimiser state of {name} has shape {:?}, expected {:?}",
+                    tensor.size(),
+                    parameter.tensor.size()
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets the gradients of the last backward pass.
     pub fn zero_grad(&mut self) {
         for parameter in &mut self.parameters {
@@ -273,7 +317,7 @@ impl Parameter {
                 Some(velocity) => {
                     let _ = velocity.f_mul_scalar_(sgd.momentum)?.f_add_(&step)?;
                 }
-                None => self.state.push(step.f_clone(&step)?),
+                None => self.state.push(step.f_detach_copy()?),
             }
             step = self.state[0].shallow_clone();
         }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The interpreter of the project's Python environment: `MNIST_KIT_PYTHON`, or `.venv` at the root
 /// of the repository.
@@ -14,6 +15,7 @@ fn python() -> PathBuf {
 
 /// Runs a script of `tests/python` and fails the test when the script fails; `false`, said aloud,
 /// where there is no Python environment.
+#[allow(dead_code, reason = "not every test binary asks Python")]
 pub fn run_python(script: &str, args: &[&str]) -> bool {
     let python = python();
     if !python.exists() {
@@ -24,4 +26,11 @@ pub fn run_python(script: &str, args: &[&str]) -> bool {
     let output = Command::new(python).arg(script).args(args).output().expect("Python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     true
+}
+
+/// libtorch has one random generator for all threads: a test that depends on a seed holds it alone.
+#[allow(dead_code, reason = "not every test binary draws")]
+pub fn generator() -> MutexGuard<'static, ()> {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
 }
