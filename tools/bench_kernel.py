@@ -24,12 +24,14 @@ LIMIT = 1800
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ours-only", action="store_true", help="leave out the plain kernel, which compiles for minutes")
+    parser.add_argument("--ours-only", action="store_true", help="leave out the plain kernel, which takes minutes")
     arguments = parser.parse_args()
     columns = {}
     if not arguments.ours_only:
-        columns["plain evcxr"] = time_kernel([str(project.evcxr()), "--control_file", "{connection_file}"], plain_environment())
-    columns["mnist_kit"] = time_kernel([sys.executable, str(project.ROOT / "tools" / "kernel.py"), "{connection_file}"], dict(os.environ))
+        plain = [str(project.evcxr()), "--control_file", "{connection_file}"]
+        columns["plain evcxr"] = time_kernel(plain, plain_environment())
+    ours = [sys.executable, str(project.ROOT / "tools" / "kernel.py"), "{connection_file}"]
+    columns["mnist_kit"] = time_kernel(ours, dict(os.environ))
     print()
     print(table(columns))
     return 0

@@ -101,6 +101,8 @@ def environment_variables() -> dict[str, str]:
         LD_LIBRARY_PATH=":".join(filter(None, libraries)),
         PATH=f"{project.toolchain_bin()}:{variables.get('PATH', '')}",
         CARGO_NET_OFFLINE="true",
+        # evcxr asks for backtraces, and errors would carry them into the notebook.
+        RUST_LIB_BACKTRACE="0",
         EVCXR_CONFIG_DIR=str(FOLDER / "config"),
     )
     if RUST_SOURCES.exists():
