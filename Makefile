@@ -17,7 +17,7 @@ doctor: ## say what is installed, what is missing and what to do
 	@$(PYTHON) tools/doctor.py
 
 lab: setup ## open JupyterLab on the notebooks
-	@$(ENV_PYTHON) -m jupyterlab --notebook-dir=notebooks
+	@$(ENV_PYTHON) -m jupyterlab --ServerApp.root_dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 demo: setup ## run lesson 1 from first to last cell, results in out/
 	@$(ENV_PYTHON) tools/demo.py $(LESSON) out

@@ -18,7 +18,9 @@ def main() -> int:
         if nextest
         else ["cargo", "test", *everything, "--lib", "--bins", "--tests", "--", "--show-output"]
     )
-    strict = {"RUSTDOCFLAGS": "-D warnings"}
+    # Examples in the documentation are linked without the run path that programs and tests get.
+    libraries = f"{project.LIBTORCH / 'lib'}:{os.environ.get('LD_LIBRARY_PATH', '')}".rstrip(":")
+    variables = os.environ | {"RUSTDOCFLAGS": "-D warnings", "LD_LIBRARY_PATH": libraries}
     steps = [
         ["cargo", "fmt", "--check"],
         ["cargo", "clippy", *everything, "--all-targets", "--", "-D", "warnings"],
@@ -29,7 +31,7 @@ def main() -> int:
     ]
     for step in steps:
         print("\n$ " + " ".join(step), flush=True)
-        code = subprocess.run(step, cwd=project.ROOT, env=os.environ | strict, stdin=subprocess.DEVNULL).returncode
+        code = subprocess.run(step, cwd=project.ROOT, env=variables, stdin=subprocess.DEVNULL).returncode
         if code:
             return code
     return 0

@@ -20,12 +20,16 @@ def main() -> int:
         raise project.Problem(f"There is no {notebook}.")
     executed, page = out / notebook.name, out / f"{notebook.stem}.html"
     out.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, project.ROOT / "tools" / "run_notebook.py", notebook, "--output", executed, "--html", page]
+    runner = project.ROOT / "tools" / "run_notebook.py"
+    command = [sys.executable, runner, notebook, "--output", executed, "--html", page]
     code = subprocess.run(command, env=os.environ | {"MNIST_KIT_OUT": str(out)}, stdin=subprocess.DEVNULL).returncode
     if code:
         print(f"How far it came: {page}", file=sys.stderr)
         return code
-    print(f"\nTest accuracy: {accuracy(executed) or 'not printed by the notebook'}")
+    percent = accuracy(executed)
+    if percent is None:
+        raise project.Problem(f"{notebook} ran, but no cell printed a line `Final test accuracy: …%`.")
+    print(f"\nTest accuracy: {percent}")
     print(f"Notebook:      {executed}")
     print(f"Report:        {page}")
     for figure in sorted((out / "figures").glob("*")):

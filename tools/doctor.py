@@ -1,4 +1,4 @@
-"""`make doctor`: one line a part, with what was found, what is wanted and what to do. Fails when something needed is missing."""
+"""`make doctor`: one line a part: what was found, what is wanted, what to do. Fails when something needed is missing."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def toolchain() -> list[Part]:
     return [
         Part("rustc", rustc, f"{wanted} or newer", update, at_least(rustc, wanted)),
         Part("cargo", cargo, f"{wanted} or newer", update, at_least(cargo, wanted)),
-        Part("rust-src", "installed" if project.rust_library() else None, "the standard library's sources", needed=False),
+        Part("rust-src", "installed" if project.rust_library() else None, "standard library sources", needed=False),
         Part("C++ compiler", first_line(compiler), "any with C++17", "sudo apt-get install -y build-essential"),
     ]
 
@@ -69,7 +69,8 @@ def toolchain() -> list[Part]:
 def python_side() -> list[Part]:
     """The interpreter, and the packages in the environment."""
     version = project.output_of(project.python(), "-c", "import platform; print(platform.python_version())")
-    parts = [Part("python", version and f"{version} in {project.environment()}", "3.11 or newer", good=at_least(version, "3.11"))]
+    found = version and f"{version} in {project.environment()}"
+    parts = [Part("python", found, "3.11 or newer", good=at_least(version, "3.11"))]
     wanted = project.pins()
     unmet = project.unmet_pins(project.python()) if version else dict.fromkeys(wanted)
     if unmet:
@@ -86,10 +87,11 @@ def libtorch() -> list[Part]:
     wanted = project.pins()["torch"]
     version = project.torch_version()
     cuda = project.LIBTORCH / "lib" / "libtorch_cuda.so"
+    found = cuda.name if cuda.exists() else None
     good = (version or "").split("+")[0] == wanted
     return [
         Part("libtorch", version, wanted, good=good),
-        Part("libtorch for CUDA", cuda.name if cuda.exists() else None, cuda.name, "only for a GPU: a torch wheel with CUDA", needed=False),
+        Part("libtorch for CUDA", found, cuda.name, "only for a GPU: a torch wheel with CUDA", needed=False),
     ]
 
 

@@ -1,8 +1,8 @@
 """What Jupyter starts for the kernel: evcxr in a private copy of the warmed build folder.
 
-The process that Jupyter starts becomes evcxr, so signals, exit code and interrupts are evcxr's own. A guard, forked off
-before, waits for it to end in whatever way, ends what it left running and removes the folder. Should the guard be killed
-too, the next kernel to start finds the folder without a living owner and does the same.
+The process that Jupyter starts becomes evcxr, so signals, exit code and interrupts are evcxr's own. A guard, forked
+off before, waits for it to end in whatever way, ends what it left running and removes the folder. Should the guard be
+killed too, the next kernel to start finds the folder without a living owner and does the same.
 """
 
 from __future__ import annotations

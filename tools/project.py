@@ -73,7 +73,8 @@ def python() -> Path:
 
 def torch_folder() -> Path | None:
     """The folder of the environment's torch package."""
-    found = output_of(python(), "-c", "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])")
+    ask = "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])"
+    found = output_of(python(), "-c", ask)
     return Path(found) if found else None
 
 

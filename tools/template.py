@@ -101,6 +101,8 @@ def environment_variables() -> dict[str, str]:
         LD_LIBRARY_PATH=":".join(filter(None, libraries)),
         PATH=f"{project.toolchain_bin()}:{variables.get('PATH', '')}",
         CARGO_NET_OFFLINE="true",
+        # evcxr asks for backtraces, and errors would carry them into the notebook.
+        RUST_LIB_BACKTRACE="0",
         EVCXR_CONFIG_DIR=str(FOLDER / "config"),
     )
     if RUST_SOURCES.exists():
@@ -213,9 +215,9 @@ def write(path: Path, text: str) -> None:
 def copy_to(folder: Path) -> None:
     """Copies the template, with hard links for what nobody writes to again.
 
-    Compiled dependencies bear a name made of all they depend on, and rustc and the linker put a new file in the place of
-    an old one rather than rewrite it. What cargo does rewrite (its notes, and the kit itself, which a developer may
-    change while a kernel runs) is copied, at no cost where the file system shares blocks.
+    Compiled libraries bear a name made of all they depend on, and rustc and the linker put a new file in the place of
+    an old one rather than rewrite it (not so with .rmeta). All that is written again, and the kit itself, which a
+    developer may change while a kernel runs, is copied, at no cost where the file system shares blocks.
     """
 
     def copy(source: str, target: str) -> None:
@@ -230,7 +232,7 @@ def copy_to(folder: Path) -> None:
 def is_settled(path: Path) -> bool:
     """Whether a file of the template is a compiled dependency of a cell or of a build script."""
     ours = path.name.startswith(("libmnist_kit-", "libctx", "ctx"))
-    return path.parent.name == "deps" and path.suffix in (".rlib", ".rmeta", ".so") and not ours
+    return path.parent.name == "deps" and path.suffix in (".rlib", ".so") and not ours
 
 
 def copy_rust_sources() -> None:

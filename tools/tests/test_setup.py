@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 
 import pytest
 
@@ -17,8 +18,7 @@ def conda(tmp_path):
     prefix = tmp_path / "conda"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", prefix], check=True)
     (packages,) = (prefix / "lib").glob("python*/site-packages")
-    ours = subprocess.run([project.python(), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True)
-    (packages / "ours.pth").write_text(ours.stdout)
+    (packages / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
     (prefix / "conda-meta").mkdir()
     return prefix
 
