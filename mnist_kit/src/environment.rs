@@ -41,7 +41,8 @@ fn libtorch_version() -> Option<String> {
 /// Name and memory of each GPU; libtorch's C++ interface tells neither.
 fn gpus() -> Option<String> {
     let mut query = Command::new("nvidia-smi");
-    let output = query.args(["--query-gpu=name,memory.total", "--format=csv,noheader"]).output().ok()?;
+    let output =
+        query.args(["--query-gpu=name,memory.total", "--format=csv,noheader"]).output().ok()?;
     let names = String::from_utf8(output.stdout).ok()?;
     let names: Vec<&str> = names.lines().filter(|line| !line.is_empty()).collect();
     (output.status.success() && !names.is_empty()).then(|| names.join("; "))

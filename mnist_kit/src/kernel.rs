@@ -15,7 +15,9 @@ pub(crate) fn install() {
         return;
     }
     let source = std::env::var_os("EVCXR_TMPDIR").map(|folder| PathBuf::from(folder).join(CELL));
-    std::panic::set_hook(Box::new(move |panic| eprintln!("{}", describe(panic, source.as_deref()))));
+    std::panic::set_hook(Box::new(move |panic| {
+        eprintln!("{}", describe(panic, source.as_deref()))
+    }));
 }
 
 fn describe(panic: &PanicHookInfo<'_>, source: Option<&Path>) -> String {
@@ -35,7 +37,9 @@ fn describe(panic: &PanicHookInfo<'_>, source: Option<&Path>) -> String {
         .and_then(|text| quote(&text, line?));
     match (code, place) {
         (Some(code), _) => format!("Panic: {}\n   at: {code}", without_trace(message)),
-        (None, Some((file, line))) => format!("Panic: {}\n   at: {file}:{line}", without_trace(message)),
+        (None, Some((file, line))) => {
+            format!("Panic: {}\n   at: {file}:{line}", without_trace(message))
+        }
         (None, None) => format!("Panic: {}", without_trace(message)),
     }
 }
@@ -62,9 +66,13 @@ fn line_in_backtrace(backtrace: &str) -> Option<usize> {
 /// A line of the cell's source without what the kernel wraps around a last expression to display it.
 fn quote(source: &str, line: usize) -> Option<String> {
     let code = source.lines().nth(line.checked_sub(1)?)?.trim();
-    let code = match code.strip_prefix('(').and_then(|rest| rest.strip_suffix(").evcxr_display();")) {
+    let code = match code.strip_prefix('(').and_then(|rest| rest.strip_suffix(").evcxr_display();"))
+    {
         Some(inner) => inner,
-        None => code.strip_suffix(")));").filter(|inner| !balanced(code) && balanced(inner)).unwrap_or(code),
+        None => code
+            .strip_suffix(")));")
+            .filter(|inner| !balanced(code) && balanced(inner))
+            .unwrap_or(code),
     };
     (!code.is_empty()).then(|| code.to_owned())
 }
@@ -81,7 +89,10 @@ mod tests {
     fn the_trace_of_libtorch_is_cut_off() {
         let plain = "sizes differ\nException raised from infer_size at x.cpp:33\nframe #0: y";
         assert_eq!(without_trace(plain), "sizes differ");
-        assert_eq!(without_trace("Torch(\"sizes differ\\nException raised from infer"), "Torch(\"sizes differ");
+        assert_eq!(
+            without_trace("Torch(\"sizes differ\\nException raised from infer"),
+            "Torch(\"sizes differ"
+        );
         assert_eq!(without_trace("plain"), "plain");
     }
 

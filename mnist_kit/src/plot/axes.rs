@@ -175,24 +175,15 @@ pub(super) fn axes<'a, DB: Backend>(part: &Part<DB>, x: &Axis, y: &Axis) -> Resu
     };
     let mut context = builder.build_cartesian_2d(x.thinned(every), y.clone())?;
 
-    // Both labels in the size that the longer one needs.
-    let (x_label, x_style) = part.fit(&x.label, theme::LABEL, width)?;
-    let (y_label, y_style) = part.fit(&y.label, theme::LABEL, height)?;
     let mut mesh = context.configure_mesh();
     mesh.bold_line_style(theme::GRID.rgb().stroke_width(scale.stroke(1.0)))
         .light_line_style(TRANSPARENT)
         .axis_style(theme::AXIS.rgb().stroke_width(scale.stroke(1.0)))
         .label_style(part.style(theme::TICK))
         .y_label_offset(scale.units(scale.drop() * theme::TICK.size))
-        .axis_desc_style(part.style(theme::LABEL.size(x_style.size.min(y_style.size))))
-        .x_desc(x_label)
-        .y_desc(y_label)
-        // Labels stand at twice the length of the ticks; a bitmap's are higher by a part of their size.
+        // Labels stand at twice the length of the ticks.
         .set_tick_mark_size(LabelAreaPosition::Left, scale.units(3.0))
-        .set_tick_mark_size(
-            LabelAreaPosition::Bottom,
-            scale.units(if scale.bitmap { 4.0 } else { 3.0 }),
-        );
+        .set_tick_mark_size(LabelAreaPosition::Bottom, scale.units(scale.tick()));
     if !x.grid {
         mesh.disable_x_mesh();
     }
@@ -200,6 +191,10 @@ pub(super) fn axes<'a, DB: Backend>(part: &Part<DB>, x: &Axis, y: &Axis) -> Resu
         mesh.disable_y_mesh();
     }
     mesh.draw()?;
+    let at = (left + width / 2.0, part.height() - theme::TEXT_BAND / 2.0);
+    part.text(&x.label, at, theme::LABEL, HPos::Center, width)?;
+    let at = (theme::TEXT_BAND / 2.0 - 3.0, above + height / 2.0);
+    part.upward_text(&y.label, at, theme::LABEL, height)?;
     let part = Part { area: context.plotting_area().strip_coord_spec(), scale };
     Ok(Chart { context, part })
 }

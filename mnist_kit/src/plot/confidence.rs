@@ -81,7 +81,7 @@ pub(super) struct Confidence {
 impl Confidence {
     pub fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
         let &Confidence { truth, predicted, ref probabilities, .. } = self;
-        let (left, right) = part.cut_left((0.34 * part.width()).min(part.height()));
+        let (left, right) = part.cut_left((0.345 * part.width()).min(part.height()));
         panel_title(&left, &self.verdict.0, self.verdict.1)?.image(&self.image)?;
 
         let right = right.inset(theme::PANEL_GAP, 0.0, 0.0, 0.0);

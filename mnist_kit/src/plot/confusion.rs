@@ -8,6 +8,7 @@ use crate::Result;
 use crate::eval::ConfusionMatrix;
 use crate::table::thousands;
 use anyhow::ensure;
+use plotters::chart::LabelAreaPosition;
 use plotters::prelude::*;
 use plotters::style::Color as _;
 use plotters::style::text_anchor::HPos;
@@ -149,12 +150,14 @@ impl Matrix {
             .disable_mesh()
             .axis_style(TRANSPARENT)
             .label_style(part.style(style))
-            .axis_desc_style(part.style(theme::LABEL))
             .y_label_offset(offset)
-            .set_all_tick_mark_size(part.scale.units(theme::GAP / 2.0))
-            .x_desc("Predicted class")
-            .y_desc("True class")
+            .set_tick_mark_size(LabelAreaPosition::Left, part.scale.units(3.0))
+            .set_tick_mark_size(LabelAreaPosition::Bottom, part.scale.units(part.scale.tick()))
             .draw()?;
+        let at = (left + side / 2.0, part.height() - theme::TEXT_BAND / 2.0);
+        part.text("Predicted class", at, theme::LABEL, HPos::Center, side)?;
+        let at = (theme::TEXT_BAND / 2.0 - 3.0, side / 2.0);
+        part.upward_text("True class", at, theme::LABEL, side)?;
 
         let cells = || {
             let row = |(i, row): (usize, _)| (i as f64, row);

@@ -230,7 +230,10 @@ impl Figure {
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn export(&self, name: &str) -> Result<()> {
-        ensure!(!name.is_empty(), "the figure to export has no name, expected one such as \"loss\"");
+        ensure!(
+            !name.is_empty(),
+            "the figure to export has no name, expected one such as \"loss\""
+        );
         for form in ["svg", "png"] {
             self.save(files::output(&format!("figures/{name}.{form}")))?;
         }

@@ -143,8 +143,7 @@ pub(super) struct Grid {
 
 impl Grid {
     pub fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
-        let (width, height) =
-            (part.width() / self.cols as f64, part.height() / self.rows as f64);
+        let (width, height) = (part.width() / self.cols as f64, part.height() / self.rows as f64);
         // Small figures have smaller gaps and titles.
         let (gap_x, gap_y) = (GUTTER.min(0.15 * width) / 2.0, GUTTER.min(0.15 * height) / 2.0);
         let band = BAND.min(0.3 * height);

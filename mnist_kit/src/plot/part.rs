@@ -2,14 +2,14 @@
 
 use super::theme::{self, Color, TextStyle};
 use crate::Result;
-use ab_glyph::{Font, FontRef};
+use ab_glyph::{Font, FontRef, ScaleFont};
 use anyhow::{anyhow, ensure};
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::{Color as _, register_font};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color as _, register_font};
 use std::collections::HashMap;
 
 /// What plotters draws on: a bitmap or an SVG document.
@@ -21,10 +21,9 @@ const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
 
 /// Makes the letters known to plotters. Needed in every drawing: each cell of a notebook has statics of its own.
 pub(super) fn register_fonts() -> Result<()> {
-    for (style, bytes) in [
-        (FontStyle::Normal, dejavu::sans::regular()),
-        (FontStyle::Bold, dejavu::sans::bold()),
-    ] {
+    for (style, bytes) in
+        [(FontStyle::Normal, dejavu::sans::regular()), (FontStyle::Bold, dejavu::sans::bold())]
+    {
         register_font(FONT, style, bytes).map_err(|_| anyhow!("the font cannot be read"))?;
     }
     Ok(())
@@ -50,6 +49,11 @@ impl Scale {
     /// The same for strokes, which are never nothing.
     pub fn stroke(&self, width: f64) -> u32 {
         self.units(width).max(1) as u32
+    }
+
+    /// Length of the ticks below an axis. Their labels stand at twice that, and in a bitmap higher by a part of their size.
+    pub fn tick(&self) -> f64 {
+        if self.bitmap { 5.0 } else { 4.0 }
     }
 
     /// How far below the place that plotters centres a text on its capitals are centred, in em.
@@ -152,29 +156,71 @@ impl<DB: Backend> Part<DB> {
     pub fn text(
         &self,
         text: &str,
-        (x, y): (f64, f64),
+        at: (f64, f64),
         style: TextStyle,
         anchor: HPos,
         room: f64,
     ) -> Result<()> {
+        self.write(text, at, style, anchor, room, false)
+    }
+
+    /// Writes one line from bottom to top, centred on `at`, no longer than `room`.
+    pub fn upward_text(
+        &self,
+        text: &str,
+        at: (f64, f64),
+        style: TextStyle,
+        room: f64,
+    ) -> Result<()> {
+        self.write(text, at, style, HPos::Center, room, true)
+    }
+
+    fn write(
+        &self,
+        text: &str,
+        (x, y): (f64, f64),
+        style: TextStyle,
+        anchor: HPos,
+        room: f64,
+        upward: bool,
+    ) -> Result<()> {
         let (text, style) = self.fit(text, style, room)?;
-        if !text.trim().is_empty() {
-            let at = (self.scale.units(x), self.scale.units(y + self.scale.drop() * style.size));
-            let style = self.style(style).pos(Pos::new(anchor, VPos::Center));
-            self.area.draw_text(&text, &style, at)?;
+        let drop = self.scale.drop() * style.size;
+        let (x, y) = if upward { (x + drop, y) } else { (x, y + drop) };
+        let turn = if upward { FontTransform::Rotate270 } else { FontTransform::None };
+        let letters = self.style(style).transform(turn);
+        let place = |along: f64| {
+            let (x, y) = if upward { (x, y - along) } else { (x + along, y) };
+            (self.scale.units(x), self.scale.units(y))
+        };
+        if !self.scale.bitmap {
+            let style = letters.pos(Pos::new(anchor, VPos::Center));
+            return Ok(self.area.draw_text(&text, &style, place(0.0))?);
+        }
+        // In bitmaps, plotters sets the ink of each letter where its advance begins. Alone, each can start in its place.
+        let face = face(style.bold)?;
+        let face = face.as_scaled((style.size * DEJAVU_LINE) as f32);
+        let mut pen = match anchor {
+            HPos::Left => 0.0,
+            HPos::Center => -text_width(&text, style)? / 2.0,
+            HPos::Right => -text_width(&text, style)?,
+        };
+        let letters = letters.pos(Pos::new(HPos::Left, VPos::Center));
+        let mut before = None;
+        for letter in text.chars() {
+            let glyph = face.glyph_id(letter);
+            pen += before.map_or(0.0, |before| f64::from(face.kern(before, glyph)));
+            let bearing = f64::from(face.h_side_bearing(glyph));
+            self.area.draw_text(&letter.to_string(), &letters, place(pen + bearing))?;
+            pen += f64::from(face.h_advance(glyph));
+            before = Some(glyph);
         }
         Ok(())
     }
 
     /// Fills the rectangle between two corners given in units of the backend.
     fn fill(&self, (x0, y0): (i32, i32), (x1, y1): (i32, i32), color: Color) -> Result<()> {
-        // A bitmap's rectangles include their last pixels.
-        let last = i32::from(self.scale.bitmap);
-        if x0 + last <= x1 && y0 + last <= y1 {
-            let corners = [(x0, y0), (x1 - last, y1 - last)];
-            self.area.draw(&Rectangle::new(corners, color.rgb().filled()))?;
-        }
-        Ok(())
+        Ok(self.area.draw(&Rectangle::new([(x0, y0), (x1, y1)], color.rgb().filled()))?)
     }
 
     pub fn rect(&self, (x, y): (f64, f64), width: f64, height: f64, color: Color) -> Result<()> {
@@ -239,7 +285,11 @@ impl<DB: Backend> Part<DB> {
         let radius = theme::MARKER_RADIUS;
         let corners: &[(f64, f64)] = match index % 5 {
             0 => {
-                return Ok(self.area.draw(&Circle::new((x, y), self.scale.units(radius), color))?);
+                return Ok(self.area.draw(&Circle::new(
+                    (x, y),
+                    self.scale.units(radius),
+                    color,
+                ))?);
             }
             1 => &[(0.0, -1.25), (1.15, 0.85), (-1.15, 0.85)],
             2 => &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
@@ -253,10 +303,14 @@ impl<DB: Backend> Part<DB> {
     }
 }
 
+fn face(bold: bool) -> Result<FontRef<'static>> {
+    let font = if bold { dejavu::sans::bold() } else { dejavu::sans::regular() };
+    Ok(FontRef::try_from_slice(font)?)
+}
+
 /// A bitmap cannot show letters that the font lacks.
 fn ensure_letters(text: &str, bold: bool) -> Result<()> {
-    let font = if bold { dejavu::sans::bold() } else { dejavu::sans::regular() };
-    let font = FontRef::try_from_slice(font)?;
+    let font = face(bold)?;
     let lacking: String = text.chars().filter(|&letter| font.glyph_id(letter).0 == 0).collect();
     ensure!(
         lacking.is_empty(),
