@@ -1,6 +1,6 @@
 //! What the model believes about one image.
 
-use super::axes::{Axis, Key, Ticks, axes, legend, panel_title};
+use super::axes::{Axis, Ends, Key, axes, legend, panel_title};
 use super::figure::{Drawing, Figure};
 use super::grid::verdict;
 use super::part::{Backend, Part};
@@ -94,9 +94,8 @@ impl Confidence {
         }
         let right = legend(&right, &keys)?;
         let classes = Axis::classes("Class", probabilities.len());
-        let chart = axes(&right, &classes, &Ticks::new(0.0, 1.0, 5.0, false).axis("Probability"))?;
-
-        let plot = &chart.part;
+        let shares = Axis::numbers("Probability", (0.0, 1.0), 5.0, false, Ends::Tick);
+        let (_, plot) = axes(&right, &classes, &shares)?;
         let slot = plot.width() / probabilities.len() as f64;
         for (class, &probability) in probabilities.iter().enumerate() {
             let (color, letter) = match class {

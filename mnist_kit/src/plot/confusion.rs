@@ -1,6 +1,6 @@
 //! The confusion matrix as a picture.
 
-use super::axes::Axis;
+use super::axes::{ABOVE, Axis, BELOW, LEFT, axes};
 use super::figure::{Drawing, Figure};
 use super::part::{Backend, Part, text_width};
 use super::theme::{self, Color};
@@ -8,7 +8,6 @@ use crate::Result;
 use crate::eval::ConfusionMatrix;
 use crate::table::thousands;
 use anyhow::ensure;
-use plotters::chart::LabelAreaPosition;
 use plotters::prelude::*;
 use plotters::style::Color as _;
 use plotters::style::text_anchor::HPos;
@@ -106,9 +105,6 @@ fn shade(share: f64) -> Color {
 
 /// Width of the bar that tells the shades, with its labels.
 const BAR: f64 = 64.0;
-/// Room for class numbers and axis label: at the left, below.
-const LABELS: (f64, f64) = (2.0 * theme::TEXT_BAND + theme::GAP, 2.0 * theme::TEXT_BAND);
-
 pub(super) struct Matrix {
     cells: Vec<Vec<Cell>>,
     bar: bool,
@@ -119,82 +115,53 @@ fn matrix(cells: Vec<Vec<Cell>>, bar: bool) -> Result<Figure> {
     ensure!((2..=64).contains(&count), "a confusion matrix of {count} classes, expected 2 to 64");
     let side = (count as f64 * 44.0).clamp(220.0, 880.0);
     let beside = if bar { BAR } else { 0.0 };
+    // Class numbers are at most two digits wide.
+    let labels = (LEFT + 1.5 * theme::TICK.size, ABOVE + BELOW);
     let margins = 2.0 * theme::MARGIN;
-    let (width, height) = (side + LABELS.0 + beside + margins, side + LABELS.1 + margins);
+    let (width, height) = (side + labels.0 + beside + margins, side + labels.1 + margins);
     Ok(Figure::new(width, height, Drawing::Matrix(Matrix { cells, bar })))
 }
 
 impl Matrix {
     pub fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
-        let (left, below) = LABELS;
-        let beside = if self.bar { BAR } else { 0.0 };
-        // Cells stay square.
-        let side = (part.width() - left - beside).min(part.height() - below);
-        ensure!(side >= 16.0, "no room for the matrix; give the figure a larger size");
-        let spare = (part.width() - left - beside - side) / 2.0;
-        let part = part.inset(spare, 0.0, spare, part.height() - below - side);
+        let (part, bar) = part.cut_left(part.width() - if self.bar { BAR } else { 0.0 });
         let count = self.cells.len();
         let x = Axis::classes("Predicted class", count);
         // The first class stands at the top.
-        let y = Axis { range: count as f64..0.0, ..x.clone() };
-        let mut chart = ChartBuilder::on(&part.area)
-            .y_label_area_size(part.scale.units(left))
-            .x_label_area_size(part.scale.units(below))
-            .margin_right(part.scale.units(beside))
-            .build_cartesian_2d(x, y)?;
-        let cell = side / count as f64;
-        let style = theme::TICK.size(theme::TICK.size.min(0.7 * cell));
-        let offset = part.scale.units(part.scale.drop() * style.size);
-        chart
-            .configure_mesh()
-            .disable_mesh()
-            .axis_style(TRANSPARENT)
-            .label_style(part.style(style))
-            .y_label_offset(offset)
-            .set_tick_mark_size(LabelAreaPosition::Left, part.scale.units(3.0))
-            .set_tick_mark_size(LabelAreaPosition::Bottom, part.scale.units(part.scale.tick()))
-            .draw()?;
-        let at = (left + side / 2.0, part.height() - theme::TEXT_BAND / 2.0);
-        part.text("Predicted class", at, theme::LABEL, HPos::Center, side)?;
-        let at = (theme::TEXT_BAND / 2.0 - 3.0, side / 2.0);
-        part.upward_text("True class", at, theme::LABEL, side)?;
+        let y = Axis { range: count as f64..0.0, ..Axis::classes("True class", count) };
+        let (mut chart, plot) = axes(&part, &x, &y)?;
 
         let cells = || {
-            let row = |(i, row): (usize, _)| (i as f64, row);
-            self.cells.iter().enumerate().map(row).flat_map(|(y, row): (f64, &Vec<Cell>)| {
-                row.iter().enumerate().map(move |(j, cell)| ((j as f64, y), cell))
-            })
+            (0..count * count)
+                .map(|i| (((i % count) as f64, (i / count) as f64), i))
+                .map(|(corner, i)| (corner, &self.cells[i / count][i % count]))
         };
         chart.draw_series(cells().map(|((x, y), cell)| {
             Rectangle::new([(x, y), (x + 1.0, y + 1.0)], cell.background.rgb().filled())
         }))?;
         let edge = theme::FAINT.rgb().stroke_width(part.scale.stroke(0.5));
-        let (whole, edges) = (count as f64, 0..=count);
-        chart.draw_series(edges.flat_map(|i| {
-            let at = i as f64;
+        let whole = count as f64;
+        chart.draw_series((0..=count).map(|i| i as f64).flat_map(|at| {
             [[(at, 0.0), (at, whole)], [(0.0, at), (whole, at)]]
                 .map(|ends| PathElement::new(ends, edge))
         }))?;
 
         // One size for all numbers: the one that the longest needs.
-        let plot = Part { area: chart.plotting_area().strip_coord_spec(), scale: part.scale };
+        let (width, height) = (plot.width() / whole, plot.height() / whole);
         let style = theme::TICK;
         let mut longest = 1.0f64;
         for (_, cell) in cells() {
             longest = longest.max(text_width(&cell.text, style)?);
         }
-        let largest = (1.15 * style.size).min(0.6 * cell);
-        let style = style.size((style.size * 0.86 * cell / longest).min(largest));
+        let largest = (1.15 * style.size).min(0.6 * height);
+        let style = style.size((style.size * 0.86 * width / longest).min(largest));
         for ((x, y), Cell { text, background, faint }) in cells() {
             let faint = *faint && *background == theme::WHITE;
             let color = if faint { theme::FAINT } else { theme::text_on(*background) };
-            let at = ((x + 0.5) * cell, (y + 0.5) * cell);
-            plot.text(text, at, style.color(color), HPos::Center, cell)?;
+            let at = ((x + 0.5) * width, (y + 0.5) * height);
+            plot.text(text, at, style.color(color), HPos::Center, width)?;
         }
-        if self.bar {
-            color_bar(&part.cut_left(part.width() - BAR).1.cut_top(side).0)?;
-        }
-        Ok(())
+        if self.bar { color_bar(&bar.inset(0.0, ABOVE, 0.0, BELOW)) } else { Ok(()) }
     }
 }
 

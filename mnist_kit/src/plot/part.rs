@@ -56,15 +56,15 @@ impl Scale {
         if self.bitmap { 5.0 } else { 4.0 }
     }
 
+    /// How far left of its place plotters starts a digit, in em.
+    pub fn bearing(&self) -> f64 {
+        if self.bitmap { 0.08 } else { 0.0 }
+    }
+
     /// How far below the place that plotters centres a text on its capitals are centred, in em.
     pub fn drop(&self) -> f64 {
         if self.bitmap { 0.252 } else { 0.092 }
     }
-}
-
-/// plotters' size of a text for an em: a bitmap takes it as the height of a line, SVG as 1.24 em.
-fn em(bitmap: bool) -> f64 {
-    if bitmap { DEJAVU_LINE } else { 1.24 }
 }
 
 /// Height of a line of DejaVu Sans in em, from the top of its highest letters to the bottom of its lowest.
@@ -126,8 +126,24 @@ impl<DB: Backend> Part<DB> {
         self.area.split_evenly((rows, cols)).into_iter().map(|area| self.with(area)).collect()
     }
 
-    /// A text as it can be written in this room: smaller where it is too wide, cut with an ellipsis where that is not enough.
-    pub fn fit(&self, text: &str, style: TextStyle, room: f64) -> Result<(String, TextStyle)> {
+    /// plotters' style for a text.
+    pub fn style(&self, style: TextStyle) -> plotters::style::TextStyle<'static> {
+        // A bitmap takes the size as the height of a line, SVG as 1.24 em.
+        let em = self.scale.unit * if self.scale.bitmap { DEJAVU_LINE } else { 1.24 };
+        let turn = if style.upward { FontTransform::Rotate270 } else { FontTransform::None };
+        font(style, style.size * em).transform(turn).color(&style.color.rgb())
+    }
+
+    /// Writes one line, its capitals centred on `at` across the line. What is wider than `room` is written smaller,
+    /// and cut with an ellipsis where that is not enough.
+    pub fn text(
+        &self,
+        text: &str,
+        (x, y): (f64, f64),
+        style: TextStyle,
+        anchor: HPos,
+        room: f64,
+    ) -> Result<()> {
         const SMALLEST: f64 = 0.65;
         let unfit = |c: char| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}');
         let mut text: String = text.chars().map(|c| if unfit(c) { ' ' } else { c }).collect();
@@ -137,67 +153,22 @@ impl<DB: Backend> Part<DB> {
         let wanted = text_width(&text, style)?.max(1e-9);
         let style = style.size(style.size * (room / wanted).clamp(SMALLEST, 1.0));
         if text_width(&text, style)? > room + 0.1 {
-            while !text.is_empty() && text_width(&format!("{text}…"), style)? > room {
-                text.pop();
-            }
-            if !text.is_empty() {
-                text.push('…');
-            }
+            while text.pop().is_some() && text_width(&format!("{text}…"), style)? > room {}
+            text.push_str(if text.is_empty() { "" } else { "…" });
         }
-        Ok((text, style))
-    }
 
-    /// plotters' style for a text.
-    pub fn style(&self, style: TextStyle) -> plotters::style::TextStyle<'static> {
-        font(style, style.size * self.scale.unit * em(self.scale.bitmap)).color(&style.color.rgb())
-    }
-
-    /// Writes one line, its capitals vertically centred on `at`, no wider than `room`.
-    pub fn text(
-        &self,
-        text: &str,
-        at: (f64, f64),
-        style: TextStyle,
-        anchor: HPos,
-        room: f64,
-    ) -> Result<()> {
-        self.write(text, at, style, anchor, room, false)
-    }
-
-    /// Writes one line from bottom to top, centred on `at`, no longer than `room`.
-    pub fn upward_text(
-        &self,
-        text: &str,
-        at: (f64, f64),
-        style: TextStyle,
-        room: f64,
-    ) -> Result<()> {
-        self.write(text, at, style, HPos::Center, room, true)
-    }
-
-    fn write(
-        &self,
-        text: &str,
-        (x, y): (f64, f64),
-        style: TextStyle,
-        anchor: HPos,
-        room: f64,
-        upward: bool,
-    ) -> Result<()> {
-        let (text, style) = self.fit(text, style, room)?;
-        let drop = self.scale.drop() * style.size;
-        let (x, y) = if upward { (x + drop, y) } else { (x, y + drop) };
-        let turn = if upward { FontTransform::Rotate270 } else { FontTransform::None };
-        let letters = self.style(style).transform(turn);
         let place = |along: f64| {
-            let (x, y) = if upward { (x, y - along) } else { (x + along, y) };
+            let drop = self.scale.drop() * style.size;
+            let (x, y) = if style.upward { (x + drop, y - along) } else { (x + along, y + drop) };
             (self.scale.units(x), self.scale.units(y))
         };
+        let letters = self.style(style);
         if !self.scale.bitmap {
-            let style = letters.pos(Pos::new(anchor, VPos::Center));
-            return Ok(self.area.draw_text(&text, &style, place(0.0))?);
+            let letters = letters.pos(Pos::new(anchor, VPos::Center));
+            return Ok(self.area.draw_text(&text, &letters, place(0.0))?);
         }
         // In bitmaps, plotters sets the ink of each letter where its advance begins. Alone, each can start in its place.
+        let letters = letters.pos(Pos::new(HPos::Left, VPos::Center));
         let face = face(style.bold)?;
         let face = face.as_scaled((style.size * DEJAVU_LINE) as f32);
         let mut pen = match anchor {
@@ -205,7 +176,6 @@ impl<DB: Backend> Part<DB> {
             HPos::Center => -text_width(&text, style)? / 2.0,
             HPos::Right => -text_width(&text, style)?,
         };
-        let letters = letters.pos(Pos::new(HPos::Left, VPos::Center));
         let mut before = None;
         for letter in text.chars() {
             let glyph = face.glyph_id(letter);
