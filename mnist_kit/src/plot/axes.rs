@@ -134,7 +134,7 @@ pub(super) type Chart<'a, DB> = ChartContext<'a, DB, Cartesian2d<Axis, Axis>>;
 /// Room that axes take above and below the data; at the left they need that for the longest tick besides.
 pub(super) const ABOVE: f64 = theme::TICK.size / 2.0;
 pub(super) const BELOW: f64 = 2.0 * theme::TEXT_BAND + theme::GAP;
-pub(super) const LEFT: f64 = theme::TEXT_BAND + theme::GAP;
+pub(super) const LEFT: f64 = theme::TEXT_BAND + 10.0;
 
 /// Draws axes with their labels and light grid lines. Returned are the chart, and its data's area as a part.
 pub(super) fn axes<'a, DB: Backend>(
@@ -207,16 +207,18 @@ pub(super) enum Key {
 pub(super) fn legend<DB: Backend>(part: &Part<DB>, entries: &[(Key, String)]) -> Result<Part<DB>> {
     const KEY: f64 = 26.0;
     const BETWEEN: f64 = 16.0;
-    let mut rows: Vec<(f64, Vec<(&Key, &str, f64)>)> = Vec::new();
-    for (key, name) in entries {
-        let width = KEY + theme::GAP + text_width(name, theme::TICK)?;
-        let width = width.min(part.width());
+    let width =
+        |name: &str| Ok((KEY + theme::GAP + text_width(name, theme::TICK)?).min(part.width()));
+    let widths = entries.iter().map(|(_, name)| width(name)).collect::<Result<Vec<f64>>>()?;
+    // How wide each row is, and which entries it has.
+    let mut rows: Vec<(f64, Vec<usize>)> = Vec::new();
+    for (entry, &width) in widths.iter().enumerate() {
         match rows.last_mut() {
             Some((used, row)) if *used + BETWEEN + width <= part.width() => {
                 *used += BETWEEN + width;
-                row.push((key, name, width));
+                row.push(entry);
             }
-            _ => rows.push((width, vec![(key, name, width)])),
+            _ => rows.push((width, vec![entry])),
         }
     }
     let height = rows.len() as f64 * theme::TEXT_BAND + theme::GAP;
@@ -224,7 +226,8 @@ pub(super) fn legend<DB: Backend>(part: &Part<DB>, entries: &[(Key, String)]) ->
     for (i, (used, row)) in rows.into_iter().enumerate() {
         let mut x = (part.width() - used) / 2.0;
         let y = (i as f64 + 0.5) * theme::TEXT_BAND;
-        for (key, name, width) in row {
+        for entry in row {
+            let ((key, name), width) = (&entries[entry], widths[entry]);
             let middle = x + KEY / 2.0;
             match *key {
                 Key::Series(index) => {
