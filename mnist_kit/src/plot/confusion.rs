@@ -31,18 +31,20 @@ impl ConfusionMatrix {
     /// ```
     pub fn plot(&self) -> Result<Figure> {
         let counts = self.counts();
-        let off_diagonal = |row: usize, col: usize| if row == col { 0 } else { counts[row][col] };
-        let worst = largest(counts.len(), |row, col| off_diagonal(row, col) as f64);
-        let cells = cells(counts.len(), |row, col| {
+        let mistakes = |row: usize, col: usize| if row == col { 0 } else { counts[row][col] };
+        let places =
+            || (0..counts.len() * counts.len()).map(|i| (i / counts.len(), i % counts.len()));
+        let worst = places().map(|(row, col)| mistakes(row, col)).max().unwrap_or(0);
+        let cell = |(row, col): (usize, usize)| {
             let count = counts[row][col];
-            let background = match off_diagonal(row, col) as f64 / worst.max(1.0) {
+            let background = match mistakes(row, col) as f64 / worst.max(1) as f64 {
                 _ if row == col => theme::PALE_BLUE,
                 0.0 => theme::WHITE,
                 share => theme::shade(&theme::WARM, 0.1 + 0.9 * share),
             };
             Cell { text: thousands(count as i64), background, faint: count == 0 }
-        });
-        let caption = if worst > 0.0 {
+        };
+        let caption = if worst > 0 {
             format!(
                 "Shades: mistakes only, darkest at {}; right answers in pale blue",
                 thousands(worst as i64)
@@ -50,7 +52,7 @@ impl ConfusionMatrix {
         } else {
             "No mistakes; right answers in pale blue".to_string()
         };
-        Ok(matrix(cells, false)?.caption(caption))
+        Ok(matrix(counts.len(), places().map(cell).collect(), false)?.caption(caption))
     }
 
     /// Each row divided by its sum, in percent: where the images of a true class (row) went (column).
@@ -69,8 +71,7 @@ impl ConfusionMatrix {
     /// ```
     pub fn plot_normalized(&self) -> Result<Figure> {
         let shares = self.normalized();
-        let cells = cells(shares.len(), |row, col| {
-            let share = shares[row][col];
+        let cell = |&share: &f64| {
             let text = match 100.0 * share {
                 0.0 => "0".to_string(),
                 percent if percent < 0.05 => "<0.1".to_string(),
@@ -79,8 +80,9 @@ impl ConfusionMatrix {
                 percent => format!("{percent:.1}"),
             };
             Cell { text, background: shade(share), faint: share == 0.0 }
-        });
-        Ok(matrix(cells, true)?.caption("Percent of the images of each true class"))
+        };
+        let cells = shares.iter().flatten().map(cell).collect();
+        Ok(matrix(shares.len(), cells, true)?.caption("Percent of the images of each true class"))
     }
 }
 
@@ -90,14 +92,6 @@ struct Cell {
     faint: bool,
 }
 
-fn largest(count: usize, value: impl Fn(usize, usize) -> f64) -> f64 {
-    (0..count * count).map(|i| value(i / count, i % count)).fold(0.0, f64::max)
-}
-
-fn cells(count: usize, cell: impl Fn(usize, usize) -> Cell) -> Vec<Vec<Cell>> {
-    (0..count).map(|row| (0..count).map(|col| cell(row, col)).collect()).collect()
-}
-
 /// White for nothing, then darker with the square root of the share.
 fn shade(share: f64) -> Color {
     if share == 0.0 { theme::WHITE } else { theme::shade(&theme::COOL, share.sqrt()) }
@@ -105,13 +99,15 @@ fn shade(share: f64) -> Color {
 
 /// Width of the bar that tells the shades, with its labels.
 const BAR: f64 = 64.0;
+
 pub(super) struct Matrix {
-    cells: Vec<Vec<Cell>>,
+    count: usize,
+    /// Row by row.
+    cells: Vec<Cell>,
     bar: bool,
 }
 
-fn matrix(cells: Vec<Vec<Cell>>, bar: bool) -> Result<Figure> {
-    let count = cells.len();
+fn matrix(count: usize, cells: Vec<Cell>, bar: bool) -> Result<Figure> {
     ensure!((2..=64).contains(&count), "a confusion matrix of {count} classes, expected 2 to 64");
     let side = (count as f64 * 44.0).clamp(220.0, 880.0);
     let beside = if bar { BAR } else { 0.0 };
@@ -119,23 +115,20 @@ fn matrix(cells: Vec<Vec<Cell>>, bar: bool) -> Result<Figure> {
     let labels = (LEFT + 1.5 * theme::TICK.size, ABOVE + BELOW);
     let margins = 2.0 * theme::MARGIN;
     let (width, height) = (side + labels.0 + beside + margins, side + labels.1 + margins);
-    Ok(Figure::new(width, height, Drawing::Matrix(Matrix { cells, bar })))
+    Ok(Figure::new(width, height, Drawing::Matrix(Matrix { count, cells, bar })))
 }
 
 impl Matrix {
     pub fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
         let (part, bar) = part.cut_left(part.width() - if self.bar { BAR } else { 0.0 });
-        let count = self.cells.len();
+        let count = self.count;
         let x = Axis::classes("Predicted class", count);
         // The first class stands at the top.
         let y = Axis { range: count as f64..0.0, ..Axis::classes("True class", count) };
         let (mut chart, plot) = axes(&part, &x, &y)?;
 
-        let cells = || {
-            (0..count * count)
-                .map(|i| (((i % count) as f64, (i / count) as f64), i))
-                .map(|(corner, i)| (corner, &self.cells[i / count][i % count]))
-        };
+        let corner = |i: usize| ((i % count) as f64, (i / count) as f64);
+        let cells = || self.cells.iter().enumerate().map(|(i, cell)| (corner(i), cell));
         chart.draw_series(cells().map(|((x, y), cell)| {
             Rectangle::new([(x, y), (x + 1.0, y + 1.0)], cell.background.rgb().filled())
         }))?;

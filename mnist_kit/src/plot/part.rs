@@ -204,8 +204,10 @@ impl<DB: Backend> Part<DB> {
         let factor = (self.width() / width).min(self.height() / height);
         // A whole factor gives all pixels one size.
         let factor = if factor > 1.0 { factor.floor() } else { factor };
-        let shrunk = |length: f64| (length * factor).round().max(1.0) as u32;
-        let smaller = (factor < 1.0)
+        // Of an image with more pixels than there is place for, only so many are drawn.
+        let share = factor * self.scale.unit / self.scale.snap;
+        let shrunk = |length: f64| (length * share).round().max(1.0) as u32;
+        let smaller = (share < 1.0)
             .then(|| resize(image, shrunk(width), shrunk(height), FilterType::Triangle));
         let image_ = smaller.as_ref().unwrap_or(image);
         let (cols, rows) = image_.dimensions();
