@@ -13,17 +13,32 @@ use plotters::style::Color as _;
 use plotters::style::text_anchor::HPos;
 use std::ops::Range;
 
-/// A range of numbers with round ticks inside it.
+/// One axis: its label, its range, its ticks with how they are written, and whether lines run from them.
 #[derive(Clone, Debug)]
-pub(super) struct Ticks {
-    low: f64,
-    high: f64,
-    step: f64,
+pub(super) struct Axis {
+    pub label: String,
+    pub range: Range<f64>,
+    pub ticks: Vec<(f64, String)>,
+    pub grid: bool,
 }
 
-impl Ticks {
-    /// Ticks at multiples of 1, 2 or 5 × a power of ten, about `ticks` of them, whole numbers only if `whole`.
-    pub fn new(low: f64, high: f64, ticks: f64, whole: bool) -> Ticks {
+/// What an axis does beyond the data.
+pub(super) enum Ends {
+    /// Goes on to the next tick.
+    Tick,
+    /// Goes on for a little, so that the first and last points stand free.
+    Margin,
+}
+
+impl Axis {
+    /// An axis with ticks at multiples of 1, 2 or 5 × a power of ten, about `count` of them, whole numbers only if `whole`.
+    pub fn numbers(
+        label: &str,
+        (low, high): (f64, f64),
+        count: f64,
+        whole: bool,
+        ends: Ends,
+    ) -> Axis {
         // A range too narrow for floating point to tell its ends apart is widened.
         let size = low.abs().max(high.abs());
         let pad = match size {
@@ -33,65 +48,22 @@ impl Ticks {
             _ => size * 0.1,
         };
         let (low, high) = (low - pad, high + pad);
-        let raw = (high - low) / ticks;
+        let raw = (high - low) / count;
         let power = 10f64.powf(raw.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0]
-            .map(|factor| factor * power)
-            .into_iter()
-            .find(|&step| step >= raw * 0.999)
-            .unwrap_or(10.0 * power);
-        Ticks { low, high, step: if whole { step.max(1.0) } else { step } }
-    }
-
-    /// The same with both ends moved out to the next tick.
-    pub fn to_ticks(&self) -> Ticks {
-        let low = (self.low / self.step + 1e-9).floor() * self.step;
-        let high = (self.high / self.step - 1e-9).ceil() * self.step;
-        Ticks { low, high, ..*self }
-    }
-
-    /// The same, longer by this share of it at both ends.
-    pub fn with_margin(&self, share: f64) -> Ticks {
-        let margin = share * (self.high - self.low);
-        Ticks { low: self.low - margin, high: self.high + margin, ..*self }
-    }
-
-    /// An axis over this range.
-    pub fn axis(&self, label: &str) -> Axis {
-        let first = (self.low / self.step - 1e-6).ceil();
-        let count = (self.high / self.step + 1e-6).floor() - first + 1.0;
-        let tick = |i: usize| (first + i as f64) * self.step;
-        let ticks = (0..count as usize).map(|i| (tick(i), self.write(tick(i)))).collect();
-        Axis { label: label.to_string(), range: self.low..self.high, ticks, grid: true }
-    }
-
-    fn write(&self, value: f64) -> String {
-        let value = if value.abs() < self.step / 2.0 { 0.0 } else { value };
-        let decimals = -(self.step.log10() + 1e-9).floor();
-        let text = if value == 0.0 && decimals > 5.0 {
-            "0".to_string()
-        } else if decimals > 5.0 || value.abs() >= 1e7 {
-            let digits = (value.abs().log10().floor() + decimals).clamp(0.0, 15.0);
-            format!("{value:.*e}", digits as usize)
-        } else if decimals <= 0.0 && value.abs() >= 1e4 {
-            thousands(value as i64)
-        } else {
-            format!("{value:.*}", decimals.max(0.0) as usize)
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
+        let step = steps.into_iter().find(|&step| step >= raw * 0.999).unwrap_or(steps[3]);
+        let step = if whole { step.max(1.0) } else { step };
+        let range = match ends {
+            Ends::Tick => (low / step + 1e-9).floor() * step..(high / step - 1e-9).ceil() * step,
+            Ends::Margin => low - 0.04 * (high - low)..high + 0.04 * (high - low),
         };
-        text.replace('-', "−")
+        let first = (range.start / step - 1e-6).ceil();
+        let ticks = (range.end / step + 1e-6).floor() - first + 1.0;
+        let tick = |i: usize| (first + i as f64) * step;
+        let ticks = (0..ticks as usize).map(|i| (tick(i), write(tick(i), step))).collect();
+        Axis { label: label.to_string(), range, ticks, grid: true }
     }
-}
 
-/// One axis: its label, its range, its ticks with how they are written, and whether lines run from them.
-#[derive(Clone)]
-pub(super) struct Axis {
-    pub label: String,
-    pub range: Range<f64>,
-    pub ticks: Vec<(f64, String)>,
-    pub grid: bool,
-}
-
-impl Axis {
     /// An axis of `count` classes, each one wide and written in its middle.
     pub fn classes(label: &str, count: usize) -> Axis {
         let ticks = (0..count).map(|class| (class as f64 + 0.5, class.to_string())).collect();
@@ -103,11 +75,33 @@ impl Axis {
         widths.reduce(|a, b| Ok(a?.max(b?))).unwrap_or(Ok(0.0))
     }
 
-    /// The same, with every `nth` tick only.
-    fn thinned(&self, nth: usize) -> Axis {
-        let ticks = self.ticks.iter().step_by(nth.max(1)).cloned().collect();
+    /// The same with as many ticks left out evenly as needed for labels `size` long on `length`.
+    fn thinned(&self, size: f64, length: f64) -> Axis {
+        let apart = match &*self.ticks {
+            [first, second, ..] => (second.0 - first.0) / (self.range.end - self.range.start),
+            _ => 1.0,
+        };
+        let every = (size / (apart.abs() * length).max(1.0)).ceil().max(1.0);
+        let ticks = self.ticks.iter().step_by(every as usize).cloned().collect();
         Axis { ticks, ..self.clone() }
     }
+}
+
+/// A tick's number with the decimals that its step needs.
+fn write(value: f64, step: f64) -> String {
+    let value = if value.abs() < step / 2.0 { 0.0 } else { value };
+    let decimals = -(step.log10() + 1e-9).floor();
+    let text = if value == 0.0 && decimals > 5.0 {
+        "0".to_string()
+    } else if decimals > 5.0 || value.abs() >= 1e7 {
+        let digits = (value.abs().log10().floor() + decimals).clamp(0.0, 15.0);
+        format!("{value:.*e}", digits as usize)
+    } else if decimals <= 0.0 && value.abs() >= 1e4 {
+        thousands(value as i64)
+    } else {
+        format!("{value:.*}", decimals.max(0.0) as usize)
+    };
+    text.replace('-', "−")
 }
 
 impl Ranged for Axis {
@@ -135,64 +129,45 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// Axes with their data's area, and the whole of it as a part to draw on.
-pub(super) struct Chart<'a, DB: Backend> {
-    pub context: ChartContext<'a, DB, Cartesian2d<Axis, Axis>>,
-    pub part: Part<DB>,
-}
+pub(super) type Chart<'a, DB> = ChartContext<'a, DB, Cartesian2d<Axis, Axis>>;
 
-impl<DB: Backend> Chart<'_, DB> {
-    /// Where a point stands on the part, in units.
-    pub fn place(&self, point: (f64, f64)) -> (i32, i32) {
-        let (x, y) = self.context.backend_coord(&point);
-        let (base_x, base_y) = self.part.area.get_base_pixel();
-        (x - base_x, y - base_y)
-    }
-}
+/// Room that axes take above and below the data; at the left they need that for the longest tick besides.
+pub(super) const ABOVE: f64 = theme::TICK.size / 2.0;
+pub(super) const BELOW: f64 = 2.0 * theme::TEXT_BAND + theme::GAP;
+pub(super) const LEFT: f64 = theme::TEXT_BAND + 10.0;
 
-/// Draws axes with their labels and light grid lines; x labels that would touch are left out evenly.
-pub(super) fn axes<'a, DB: Backend>(part: &Part<DB>, x: &Axis, y: &Axis) -> Result<Chart<'a, DB>> {
-    let (x_widest, y_widest) = (x.widest()?, y.widest()?);
-    let (left, right) = (theme::TEXT_BAND + y_widest + theme::GAP, x_widest / 2.0);
-    let (above, below) = (theme::TICK.size / 2.0, 2.0 * theme::TEXT_BAND + theme::GAP);
-    let (width, height) = (part.width() - left - right, part.height() - above - below);
+/// Draws axes with their labels and light grid lines. Returned are the chart, and its data's area as a part.
+pub(super) fn axes<'a, DB: Backend>(
+    part: &Part<DB>,
+    x: &Axis,
+    y: &Axis,
+) -> Result<(Chart<'a, DB>, Part<DB>)> {
+    let (left, right) = (LEFT + y.widest()?, x.widest()? / 2.0);
+    let (width, height) = (part.width() - left - right, part.height() - ABOVE - BELOW);
     ensure!(
         width >= 8.0 && height >= 8.0,
         "no room for the data beside the labels; give the figure a larger size"
     );
     let scale = part.scale;
-    let mut builder = ChartBuilder::on(&part.area);
-    builder
-        .margin_top(scale.units(above))
+    let mut chart = ChartBuilder::on(&part.area)
+        .margin_top(scale.units(ABOVE))
         .margin_right(scale.units(right))
-        .x_label_area_size(scale.units(below))
-        .y_label_area_size(scale.units(left));
-    let every = {
-        let ticks = (x.range.end - x.range.start) / (x.ticks.len().max(2) - 1) as f64;
-        let apart = x.ticks.windows(2).map(|pair| pair[1].0 - pair[0].0).fold(ticks, f64::min);
-        let room = width * apart / (x.range.end - x.range.start);
-        ((x_widest + theme::GAP) / room.max(1.0)).ceil() as usize
-    };
-    let mut context = builder.build_cartesian_2d(x.thinned(every), y.clone())?;
-
-    // Both labels in the size that the longer one needs.
-    let (x_label, x_style) = part.fit(&x.label, theme::LABEL, width)?;
-    let (y_label, y_style) = part.fit(&y.label, theme::LABEL, height)?;
-    let mut mesh = context.configure_mesh();
+        .x_label_area_size(scale.units(BELOW))
+        .y_label_area_size(scale.units(left))
+        .build_cartesian_2d(
+            x.thinned(x.widest()? + theme::GAP, width),
+            y.thinned(theme::TICK.size, height),
+        )?;
+    let mut mesh = chart.configure_mesh();
     mesh.bold_line_style(theme::GRID.rgb().stroke_width(scale.stroke(1.0)))
         .light_line_style(TRANSPARENT)
         .axis_style(theme::AXIS.rgb().stroke_width(scale.stroke(1.0)))
         .label_style(part.style(theme::TICK))
+        .x_label_offset(scale.units(scale.bearing() * theme::TICK.size))
         .y_label_offset(scale.units(scale.drop() * theme::TICK.size))
-        .axis_desc_style(part.style(theme::LABEL.size(x_style.size.min(y_style.size))))
-        .x_desc(x_label)
-        .y_desc(y_label)
-        // Labels stand at twice the length of the ticks; a bitmap's are higher by a part of their size.
+        // Labels stand at twice the length of the ticks.
         .set_tick_mark_size(LabelAreaPosition::Left, scale.units(3.0))
-        .set_tick_mark_size(
-            LabelAreaPosition::Bottom,
-            scale.units(if scale.bitmap { 4.0 } else { 3.0 }),
-        );
+        .set_tick_mark_size(LabelAreaPosition::Bottom, scale.units(scale.tick()));
     if !x.grid {
         mesh.disable_x_mesh();
     }
@@ -200,8 +175,12 @@ pub(super) fn axes<'a, DB: Backend>(part: &Part<DB>, x: &Axis, y: &Axis) -> Resu
         mesh.disable_y_mesh();
     }
     mesh.draw()?;
-    let part = Part { area: context.plotting_area().strip_coord_spec(), scale };
-    Ok(Chart { context, part })
+    let at = (left + width / 2.0, part.height() - theme::TEXT_BAND / 2.0);
+    part.text(&x.label, at, theme::LABEL, HPos::Center, width)?;
+    let at = (theme::TEXT_BAND / 2.0 - 3.0, ABOVE + height / 2.0);
+    part.text(&y.label, at, theme::LABEL.upward(), HPos::Center, height)?;
+    let data = Part { area: chart.plotting_area().strip_coord_spec(), scale };
+    Ok((chart, data))
 }
 
 /// Writes a panel's title above it; the rest is returned.
@@ -228,16 +207,18 @@ pub(super) enum Key {
 pub(super) fn legend<DB: Backend>(part: &Part<DB>, entries: &[(Key, String)]) -> Result<Part<DB>> {
     const KEY: f64 = 26.0;
     const BETWEEN: f64 = 16.0;
-    let mut rows: Vec<(f64, Vec<(&Key, &str, f64)>)> = Vec::new();
-    for (key, name) in entries {
-        let width = KEY + theme::GAP + text_width(name, theme::TICK)?;
-        let width = width.min(part.width());
+    let width =
+        |name: &str| Ok((KEY + theme::GAP + text_width(name, theme::TICK)?).min(part.width()));
+    let widths = entries.iter().map(|(_, name)| width(name)).collect::<Result<Vec<f64>>>()?;
+    // How wide each row is, and which entries it has.
+    let mut rows: Vec<(f64, Vec<usize>)> = Vec::new();
+    for (entry, &width) in widths.iter().enumerate() {
         match rows.last_mut() {
             Some((used, row)) if *used + BETWEEN + width <= part.width() => {
                 *used += BETWEEN + width;
-                row.push((key, name, width));
+                row.push(entry);
             }
-            _ => rows.push((width, vec![(key, name, width)])),
+            _ => rows.push((width, vec![entry])),
         }
     }
     let height = rows.len() as f64 * theme::TEXT_BAND + theme::GAP;
@@ -245,7 +226,8 @@ pub(super) fn legend<DB: Backend>(part: &Part<DB>, entries: &[(Key, String)]) ->
     for (i, (used, row)) in rows.into_iter().enumerate() {
         let mut x = (part.width() - used) / 2.0;
         let y = (i as f64 + 0.5) * theme::TEXT_BAND;
-        for (key, name, width) in row {
+        for entry in row {
+            let ((key, name), width) = (&entries[entry], widths[entry]);
             let middle = x + KEY / 2.0;
             match *key {
                 Key::Series(index) => {
@@ -272,7 +254,7 @@ mod tests {
     use super::*;
 
     fn labels(low: f64, high: f64, whole: bool) -> Vec<String> {
-        let axis = Ticks::new(low, high, 6.0, whole).to_ticks().axis("");
+        let axis = Axis::numbers("", (low, high), 6.0, whole, Ends::Tick);
         axis.ticks.into_iter().map(|tick| tick.1).collect()
     }
 

@@ -1,6 +1,6 @@
 //! What the model believes about one image.
 
-use super::axes::{Axis, Key, Ticks, axes, legend, panel_title};
+use super::axes::{Axis, Ends, Key, axes, legend, panel_title};
 use super::figure::{Drawing, Figure};
 use super::grid::verdict;
 use super::part::{Backend, Part};
@@ -81,7 +81,7 @@ pub(super) struct Confidence {
 impl Confidence {
     pub fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
         let &Confidence { truth, predicted, ref probabilities, .. } = self;
-        let (left, right) = part.cut_left((0.34 * part.width()).min(part.height()));
+        let (left, right) = part.cut_left((0.345 * part.width()).min(part.height()));
         panel_title(&left, &self.verdict.0, self.verdict.1)?.image(&self.image)?;
 
         let right = right.inset(theme::PANEL_GAP, 0.0, 0.0, 0.0);
@@ -94,9 +94,8 @@ impl Confidence {
         }
         let right = legend(&right, &keys)?;
         let classes = Axis::classes("Class", probabilities.len());
-        let chart = axes(&right, &classes, &Ticks::new(0.0, 1.0, 5.0, false).axis("Probability"))?;
-
-        let plot = &chart.part;
+        let shares = Axis::numbers("Probability", (0.0, 1.0), 5.0, false, Ends::Tick);
+        let (_, plot) = axes(&right, &classes, &shares)?;
         let slot = plot.width() / probabilities.len() as f64;
         for (class, &probability) in probabilities.iter().enumerate() {
             let (color, letter) = match class {

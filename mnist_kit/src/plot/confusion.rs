@@ -1,6 +1,6 @@
 //! The confusion matrix as a picture.
 
-use super::axes::Axis;
+use super::axes::{ABOVE, Axis, BELOW, LEFT, axes};
 use super::figure::{Drawing, Figure};
 use super::part::{Backend, Part, text_width};
 use super::theme::{self, Color};
@@ -31,18 +31,20 @@ impl ConfusionMatrix {
     /// ```
     pub fn plot(&self) -> Result<Figure> {
         let counts = self.counts();
-        let off_diagonal = |row: usize, col: usize| if row == col { 0 } else { counts[row][col] };
-        let worst = largest(counts.len(), |row, col| off_diagonal(row, col) as f64);
-        let cells = cells(counts.len(), |row, col| {
+        let mistakes = |row: usize, col: usize| if row == col { 0 } else { counts[row][col] };
+        let places =
+            || (0..counts.len() * counts.len()).map(|i| (i / counts.len(), i % counts.len()));
+        let worst = places().map(|(row, col)| mistakes(row, col)).max().unwrap_or(0);
+        let cell = |(row, col): (usize, usize)| {
             let count = counts[row][col];
-            let background = match off_diagonal(row, col) as f64 / worst.max(1.0) {
+            let background = match mistakes(row, col) as f64 / worst.max(1) as f64 {
                 _ if row == col => theme::PALE_BLUE,
                 0.0 => theme::WHITE,
                 share => theme::shade(&theme::WARM, 0.1 + 0.9 * share),
             };
             Cell { text: thousands(count as i64), background, faint: count == 0 }
-        });
-        let caption = if worst > 0.0 {
+        };
+        let caption = if worst > 0 {
             format!(
                 "Shades: mistakes only, darkest at {}; right answers in pale blue",
                 thousands(worst as i64)
@@ -50,7 +52,7 @@ impl ConfusionMatrix {
         } else {
             "No mistakes; right answers in pale blue".to_string()
         };
-        Ok(matrix(cells, false)?.caption(caption))
+        Ok(matrix(counts.len(), places().map(cell).collect(), false)?.caption(caption))
     }
 
     /// Each row divided by its sum, in percent: where the images of a true class (row) went (column).
@@ -69,8 +71,7 @@ impl ConfusionMatrix {
     /// ```
     pub fn plot_normalized(&self) -> Result<Figure> {
         let shares = self.normalized();
-        let cells = cells(shares.len(), |row, col| {
-            let share = shares[row][col];
+        let cell = |&share: &f64| {
             let text = match 100.0 * share {
                 0.0 => "0".to_string(),
                 percent if percent < 0.05 => "<0.1".to_string(),
@@ -79,8 +80,9 @@ impl ConfusionMatrix {
                 percent => format!("{percent:.1}"),
             };
             Cell { text, background: shade(share), faint: share == 0.0 }
-        });
-        Ok(matrix(cells, true)?.caption("Percent of the images of each true class"))
+        };
+        let cells = shares.iter().flatten().map(cell).collect();
+        Ok(matrix(shares.len(), cells, true)?.caption("Percent of the images of each true class"))
     }
 }
 
@@ -90,14 +92,6 @@ struct Cell {
     faint: bool,
 }
 
-fn largest(count: usize, value: impl Fn(usize, usize) -> f64) -> f64 {
-    (0..count * count).map(|i| value(i / count, i % count)).fold(0.0, f64::max)
-}
-
-fn cells(count: usize, cell: impl Fn(usize, usize) -> Cell) -> Vec<Vec<Cell>> {
-    (0..count).map(|row| (0..count).map(|col| cell(row, col)).collect()).collect()
-}
-
 /// White for nothing, then darker with the square root of the share.
 fn shade(share: f64) -> Color {
     if share == 0.0 { theme::WHITE } else { theme::shade(&theme::COOL, share.sqrt()) }
@@ -105,93 +99,62 @@ fn shade(share: f64) -> Color {
 
 /// Width of the bar that tells the shades, with its labels.
 const BAR: f64 = 64.0;
-/// Room for class numbers and axis label: at the left, below.
-const LABELS: (f64, f64) = (2.0 * theme::TEXT_BAND + theme::GAP, 2.0 * theme::TEXT_BAND);
 
 pub(super) struct Matrix {
-    cells: Vec<Vec<Cell>>,
+    count: usize,
+    /// Row by row.
+    cells: Vec<Cell>,
     bar: bool,
 }
 
-fn matrix(cells: Vec<Vec<Cell>>, bar: bool) -> Result<Figure> {
-    let count = cells.len();
+fn matrix(count: usize, cells: Vec<Cell>, bar: bool) -> Result<Figure> {
     ensure!((2..=64).contains(&count), "a confusion matrix of {count} classes, expected 2 to 64");
     let side = (count as f64 * 44.0).clamp(220.0, 880.0);
     let beside = if bar { BAR } else { 0.0 };
+    // Class numbers are at most two digits wide.
+    let labels = (LEFT + 1.5 * theme::TICK.size, ABOVE + BELOW);
     let margins = 2.0 * theme::MARGIN;
-    let (width, height) = (side + LABELS.0 + beside + margins, side + LABELS.1 + margins);
-    Ok(Figure::new(width, height, Drawing::Matrix(Matrix { cells, bar })))
+    let (width, height) = (side + labels.0 + beside + margins, side + labels.1 + margins);
+    Ok(Figure::new(width, height, Drawing::Matrix(Matrix { count, cells, bar })))
 }
 
 impl Matrix {
     pub fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
-        let (left, below) = LABELS;
-        let beside = if self.bar { BAR } else { 0.0 };
-        // Cells stay square.
-        let side = (part.width() - left - beside).min(part.height() - below);
-        ensure!(side >= 16.0, "no room for the matrix; give the figure a larger size");
-        let spare = (part.width() - left - beside - side) / 2.0;
-        let part = part.inset(spare, 0.0, spare, part.height() - below - side);
-        let count = self.cells.len();
+        let (part, bar) = part.cut_left(part.width() - if self.bar { BAR } else { 0.0 });
+        let count = self.count;
         let x = Axis::classes("Predicted class", count);
         // The first class stands at the top.
-        let y = Axis { range: count as f64..0.0, ..x.clone() };
-        let mut chart = ChartBuilder::on(&part.area)
-            .y_label_area_size(part.scale.units(left))
-            .x_label_area_size(part.scale.units(below))
-            .margin_right(part.scale.units(beside))
-            .build_cartesian_2d(x, y)?;
-        let cell = side / count as f64;
-        let style = theme::TICK.size(theme::TICK.size.min(0.7 * cell));
-        let offset = part.scale.units(part.scale.drop() * style.size);
-        chart
-            .configure_mesh()
-            .disable_mesh()
-            .axis_style(TRANSPARENT)
-            .label_style(part.style(style))
-            .axis_desc_style(part.style(theme::LABEL))
-            .y_label_offset(offset)
-            .set_all_tick_mark_size(part.scale.units(theme::GAP / 2.0))
-            .x_desc("Predicted class")
-            .y_desc("True class")
-            .draw()?;
+        let y = Axis { range: count as f64..0.0, ..Axis::classes("True class", count) };
+        let (mut chart, plot) = axes(&part, &x, &y)?;
 
-        let cells = || {
-            let row = |(i, row): (usize, _)| (i as f64, row);
-            self.cells.iter().enumerate().map(row).flat_map(|(y, row): (f64, &Vec<Cell>)| {
-                row.iter().enumerate().map(move |(j, cell)| ((j as f64, y), cell))
-            })
-        };
+        let corner = |i: usize| ((i % count) as f64, (i / count) as f64);
+        let cells = || self.cells.iter().enumerate().map(|(i, cell)| (corner(i), cell));
         chart.draw_series(cells().map(|((x, y), cell)| {
             Rectangle::new([(x, y), (x + 1.0, y + 1.0)], cell.background.rgb().filled())
         }))?;
         let edge = theme::FAINT.rgb().stroke_width(part.scale.stroke(0.5));
-        let (whole, edges) = (count as f64, 0..=count);
-        chart.draw_series(edges.flat_map(|i| {
-            let at = i as f64;
+        let whole = count as f64;
+        chart.draw_series((0..=count).map(|i| i as f64).flat_map(|at| {
             [[(at, 0.0), (at, whole)], [(0.0, at), (whole, at)]]
                 .map(|ends| PathElement::new(ends, edge))
         }))?;
 
         // One size for all numbers: the one that the longest needs.
-        let plot = Part { area: chart.plotting_area().strip_coord_spec(), scale: part.scale };
+        let (width, height) = (plot.width() / whole, plot.height() / whole);
         let style = theme::TICK;
         let mut longest = 1.0f64;
         for (_, cell) in cells() {
             longest = longest.max(text_width(&cell.text, style)?);
         }
-        let largest = (1.15 * style.size).min(0.6 * cell);
-        let style = style.size((style.size * 0.86 * cell / longest).min(largest));
+        let largest = (1.15 * style.size).min(0.6 * height);
+        let style = style.size((style.size * 0.86 * width / longest).min(largest));
         for ((x, y), Cell { text, background, faint }) in cells() {
             let faint = *faint && *background == theme::WHITE;
             let color = if faint { theme::FAINT } else { theme::text_on(*background) };
-            let at = ((x + 0.5) * cell, (y + 0.5) * cell);
-            plot.text(text, at, style.color(color), HPos::Center, cell)?;
+            let at = ((x + 0.5) * width, (y + 0.5) * height);
+            plot.text(text, at, style.color(color), HPos::Center, width)?;
         }
-        if self.bar {
-            color_bar(&part.cut_left(part.width() - BAR).1.cut_top(side).0)?;
-        }
-        Ok(())
+        if self.bar { color_bar(&bar.inset(0.0, ABOVE, 0.0, BELOW)) } else { Ok(()) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Named series of points on one pair of axes.
 
-use super::axes::{Key, Ticks, axes, legend, panel_title};
+use super::axes::{Axis, Ends, Key, axes, legend, panel_title};
 use super::figure::{Drawing, Figure};
 use super::part::{Backend, Part};
 use super::theme;
@@ -114,32 +114,32 @@ impl Lines {
 
         let points = || self.series.iter().flat_map(|(_, points)| points);
         let whole = points().all(|(x, _)| x.fract() == 0.0);
-        let (low, high) = range(points().map(|&(x, _)| x));
         let ticks = (part.width() / 60.0).clamp(2.0, 10.0);
-        let x = Ticks::new(low, high, ticks, whole).with_margin(0.04);
-        let (low, high) = range(points().map(|&(_, y)| y));
-        let (low, high) = match self.y_range {
-            Some((least, most)) => (low.min(least), high.max(most)),
-            None => (low, high),
-        };
-        let y = Ticks::new(low, high, (part.height() / 45.0).clamp(2.0, 8.0), false).to_ticks();
+        let x = range(points().map(|&(x, _)| x));
+        let x = Axis::numbers(&self.x_label, x, ticks, whole, Ends::Margin);
+        let ticks = (part.height() / 45.0).clamp(2.0, 8.0);
+        let shown = self.y_range.iter().flat_map(|&(least, most)| [least, most]);
+        let y = range(points().map(|&(_, y)| y).chain(shown));
+        let y = Axis::numbers(&self.y_label, y, ticks, false, Ends::Tick);
 
-        let mut chart = axes(&part, &x.axis(&self.x_label), &y.axis(&self.y_label))?;
+        let (mut chart, data) = axes(&part, &x, &y)?;
+        let (left, top) = data.area.get_base_pixel();
         for (index, (_, points)) in self.series.iter().enumerate() {
             let width = part.scale.stroke(theme::LINE_WIDTH);
             let style = theme::series(index).rgb().stroke_width(width);
             if part.scale.bitmap {
                 // Long thick paths have spikes at sharp corners there: each piece is drawn alone, with a round joint.
                 let pieces = points.windows(2).map(|pair| PathElement::new(pair.to_vec(), style));
-                chart.context.draw_series(pieces)?;
+                chart.draw_series(pieces)?;
                 let joint = |&point| Circle::new(point, width as i32 / 2, style.filled());
-                chart.context.draw_series(points.iter().map(joint))?;
+                chart.draw_series(points.iter().map(joint))?;
             } else {
-                chart.context.draw_series(LineSeries::new(points.iter().copied(), style))?;
+                chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
             }
             // Long curves get a marker now and then.
             for &point in points.iter().step_by(points.len().div_ceil(25)) {
-                chart.part.marker(index, chart.place(point))?;
+                let (x, y) = chart.backend_coord(&point);
+                data.marker(index, (x - left, y - top))?;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::theme::{self, Color, TextStyle};
 use crate::Result;
-use ab_glyph::{Font, FontRef};
+use ab_glyph::{Font, FontRef, ScaleFont};
 use anyhow::{anyhow, ensure};
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
@@ -51,15 +51,20 @@ impl Scale {
         self.units(width).max(1) as u32
     }
 
+    /// Length of the ticks below an axis. Their labels stand at twice that, and in a bitmap higher by a part of their size.
+    pub fn tick(&self) -> f64 {
+        if self.bitmap { 5.0 } else { 4.0 }
+    }
+
+    /// How far left of its place plotters starts a digit, in em.
+    pub fn bearing(&self) -> f64 {
+        if self.bitmap { 0.08 } else { 0.0 }
+    }
+
     /// How far below the place that plotters centres a text on its capitals are centred, in em.
     pub fn drop(&self) -> f64 {
         if self.bitmap { 0.252 } else { 0.092 }
     }
-}
-
-/// plotters' size of a text for an em: a bitmap takes it as the height of a line, SVG as 1.24 em.
-fn em(bitmap: bool) -> f64 {
-    if bitmap { DEJAVU_LINE } else { 1.24 }
 }
 
 /// Height of a line of DejaVu Sans in em, from the top of its highest letters to the bottom of its lowest.
@@ -121,8 +126,24 @@ impl<DB: Backend> Part<DB> {
         self.area.split_evenly((rows, cols)).into_iter().map(|area| self.with(area)).collect()
     }
 
-    /// A text as it can be written in this room: smaller where it is too wide, cut with an ellipsis where that is not enough.
-    pub fn fit(&self, text: &str, style: TextStyle, room: f64) -> Result<(String, TextStyle)> {
+    /// plotters' style for a text.
+    pub fn style(&self, style: TextStyle) -> plotters::style::TextStyle<'static> {
+        // A bitmap takes the size as the height of a line, SVG as 1.24 em.
+        let em = self.scale.unit * if self.scale.bitmap { DEJAVU_LINE } else { 1.24 };
+        let turn = if style.upward { FontTransform::Rotate270 } else { FontTransform::None };
+        font(style, style.size * em).transform(turn).color(&style.color.rgb())
+    }
+
+    /// Writes one line, its capitals centred on `at` across the line. What is wider than `room` is written smaller,
+    /// and cut with an ellipsis where that is not enough.
+    pub fn text(
+        &self,
+        text: &str,
+        (x, y): (f64, f64),
+        style: TextStyle,
+        anchor: HPos,
+        room: f64,
+    ) -> Result<()> {
         const SMALLEST: f64 = 0.65;
         let unfit = |c: char| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}');
         let mut text: String = text.chars().map(|c| if unfit(c) { ' ' } else { c }).collect();
@@ -132,48 +153,44 @@ impl<DB: Backend> Part<DB> {
         let wanted = text_width(&text, style)?.max(1e-9);
         let style = style.size(style.size * (room / wanted).clamp(SMALLEST, 1.0));
         if text_width(&text, style)? > room + 0.1 {
-            while !text.is_empty() && text_width(&format!("{text}…"), style)? > room {
-                text.pop();
-            }
-            if !text.is_empty() {
-                text.push('…');
-            }
+            while text.pop().is_some() && text_width(&format!("{text}…"), style)? > room {}
+            text.push_str(if text.is_empty() { "" } else { "…" });
         }
-        Ok((text, style))
-    }
 
-    /// plotters' style for a text.
-    pub fn style(&self, style: TextStyle) -> plotters::style::TextStyle<'static> {
-        font(style, style.size * self.scale.unit * em(self.scale.bitmap)).color(&style.color.rgb())
-    }
-
-    /// Writes one line, its capitals vertically centred on `at`, no wider than `room`.
-    pub fn text(
-        &self,
-        text: &str,
-        (x, y): (f64, f64),
-        style: TextStyle,
-        anchor: HPos,
-        room: f64,
-    ) -> Result<()> {
-        let (text, style) = self.fit(text, style, room)?;
-        if !text.trim().is_empty() {
-            let at = (self.scale.units(x), self.scale.units(y + self.scale.drop() * style.size));
-            let style = self.style(style).pos(Pos::new(anchor, VPos::Center));
-            self.area.draw_text(&text, &style, at)?;
+        let place = |along: f64| {
+            let drop = self.scale.drop() * style.size;
+            let (x, y) = if style.upward { (x + drop, y - along) } else { (x + along, y + drop) };
+            (self.scale.units(x), self.scale.units(y))
+        };
+        let letters = self.style(style);
+        if !self.scale.bitmap {
+            let letters = letters.pos(Pos::new(anchor, VPos::Center));
+            return Ok(self.area.draw_text(&text, &letters, place(0.0))?);
+        }
+        // In bitmaps, plotters sets the ink of each letter where its advance begins. Alone, each can start in its place.
+        let letters = letters.pos(Pos::new(HPos::Left, VPos::Center));
+        let face = face(style.bold)?;
+        let face = face.as_scaled((style.size * DEJAVU_LINE) as f32);
+        let mut pen = match anchor {
+            HPos::Left => 0.0,
+            HPos::Center => -text_width(&text, style)? / 2.0,
+            HPos::Right => -text_width(&text, style)?,
+        };
+        let mut before = None;
+        for letter in text.chars() {
+            let glyph = face.glyph_id(letter);
+            pen += before.map_or(0.0, |before| f64::from(face.kern(before, glyph)));
+            let bearing = f64::from(face.h_side_bearing(glyph));
+            self.area.draw_text(&letter.to_string(), &letters, place(pen + bearing))?;
+            pen += f64::from(face.h_advance(glyph));
+            before = Some(glyph);
         }
         Ok(())
     }
 
     /// Fills the rectangle between two corners given in units of the backend.
     fn fill(&self, (x0, y0): (i32, i32), (x1, y1): (i32, i32), color: Color) -> Result<()> {
-        // A bitmap's rectangles include their last pixels.
-        let last = i32::from(self.scale.bitmap);
-        if x0 + last <= x1 && y0 + last <= y1 {
-            let corners = [(x0, y0), (x1 - last, y1 - last)];
-            self.area.draw(&Rectangle::new(corners, color.rgb().filled()))?;
-        }
-        Ok(())
+        Ok(self.area.draw(&Rectangle::new([(x0, y0), (x1, y1)], color.rgb().filled()))?)
     }
 
     pub fn rect(&self, (x, y): (f64, f64), width: f64, height: f64, color: Color) -> Result<()> {
@@ -187,8 +204,10 @@ impl<DB: Backend> Part<DB> {
         let factor = (self.width() / width).min(self.height() / height);
         // A whole factor gives all pixels one size.
         let factor = if factor > 1.0 { factor.floor() } else { factor };
-        let shrunk = |length: f64| (length * factor).round().max(1.0) as u32;
-        let smaller = (factor < 1.0)
+        // Of an image with more pixels than there is place for, only so many are drawn.
+        let share = factor * self.scale.unit / self.scale.snap;
+        let shrunk = |length: f64| (length * share).round().max(1.0) as u32;
+        let smaller = (share < 1.0)
             .then(|| resize(image, shrunk(width), shrunk(height), FilterType::Triangle));
         let image_ = smaller.as_ref().unwrap_or(image);
         let (cols, rows) = image_.dimensions();
@@ -256,10 +275,14 @@ impl<DB: Backend> Part<DB> {
     }
 }
 
+fn face(bold: bool) -> Result<FontRef<'static>> {
+    let font = if bold { dejavu::sans::bold() } else { dejavu::sans::regular() };
+    Ok(FontRef::try_from_slice(font)?)
+}
+
 /// A bitmap cannot show letters that the font lacks.
 fn ensure_letters(text: &str, bold: bool) -> Result<()> {
-    let font = if bold { dejavu::sans::bold() } else { dejavu::sans::regular() };
-    let font = FontRef::try_from_slice(font)?;
+    let font = face(bold)?;
     let lacking: String = text.chars().filter(|&letter| font.glyph_id(letter).0 == 0).collect();
     ensure!(
         lacking.is_empty(),

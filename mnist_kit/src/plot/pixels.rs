@@ -26,7 +26,7 @@ pub(super) fn pixels(image: &Tensor) -> Result<RgbImage> {
 pub(super) fn encode_png(image: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let encoder =
-        PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive);
+        PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive);
     image.write_with_encoder(encoder)?;
     Ok(bytes)
 }

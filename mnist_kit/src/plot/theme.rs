@@ -52,6 +52,8 @@ pub(super) struct TextStyle {
     pub size: f64,
     pub bold: bool,
     pub color: Color,
+    /// Reads from bottom to top.
+    pub upward: bool,
 }
 
 impl TextStyle {
@@ -62,16 +64,28 @@ impl TextStyle {
     pub fn size(self, size: f64) -> TextStyle {
         TextStyle { size, ..self }
     }
+
+    pub fn upward(self) -> TextStyle {
+        TextStyle { upward: true, ..self }
+    }
+
+    const fn plain(size: f64) -> TextStyle {
+        TextStyle { size, bold: false, color: INK, upward: false }
+    }
+
+    const fn bold(size: f64) -> TextStyle {
+        TextStyle { bold: true, ..TextStyle::plain(size) }
+    }
 }
 
-pub(super) const TITLE: TextStyle = TextStyle { size: 16.0, bold: true, color: INK };
-pub(super) const PANEL_TITLE: TextStyle = TextStyle { size: 13.0, bold: true, color: INK };
-pub(super) const LABEL: TextStyle = TextStyle { size: 12.0, bold: false, color: INK };
+pub(super) const TITLE: TextStyle = TextStyle::bold(16.0);
+pub(super) const PANEL_TITLE: TextStyle = TextStyle::bold(13.0);
+pub(super) const LABEL: TextStyle = TextStyle::plain(12.0);
 /// Letters on and above bars.
-pub(super) const MARK: TextStyle = TextStyle { size: 11.0, bold: true, color: INK };
+pub(super) const MARK: TextStyle = TextStyle::bold(11.0);
 /// Where the data of a figure come from.
-pub(super) const NOTE: TextStyle = TextStyle { size: 10.0, bold: false, color: AXIS };
-pub(super) const TICK: TextStyle = TextStyle { size: 11.0, bold: false, color: INK };
+pub(super) const NOTE: TextStyle = TextStyle { color: AXIS, ..TextStyle::plain(10.0) };
+pub(super) const TICK: TextStyle = TextStyle::plain(11.0);
 
 /// Empty border of a figure.
 pub(super) const MARGIN: f64 = 12.0;
