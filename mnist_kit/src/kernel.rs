@@ -3,6 +3,7 @@
 use std::backtrace::Backtrace;
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Cells are compiled from this file, relative to the kernel's build folder.
 const CELL: &str = "src/lib.rs";
@@ -16,7 +17,9 @@ pub(crate) fn install() {
     }
     let source = std::env::var_os("EVCXR_TMPDIR").map(|folder| PathBuf::from(folder).join(CELL));
     std::panic::set_hook(Box::new(move |panic| {
-        eprintln!("{}", describe(panic, source.as_deref()))
+        eprintln!("{}", describe(panic, source.as_deref()));
+        // evcxr reports the end of a cell without waiting for its stderr, and the message would stand under the next one.
+        std::thread::sleep(Duration::from_millis(50));
     }));
 }
 
@@ -28,13 +31,13 @@ fn describe(panic: &PanicHookInfo<'_>, source: Option<&Path>) -> String {
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("the panic carries no message");
     let place = panic.location().map(|at| (at.file(), at.line() as usize));
-    let line = match place {
-        Some((CELL, line)) => Some(line),
-        _ => line_in_backtrace(&Backtrace::force_capture().to_string()),
-    };
-    let code = source
-        .and_then(|path| std::fs::read_to_string(path).ok())
-        .and_then(|text| quote(&text, line?));
+    let code = source.and_then(|source| {
+        let line = match place {
+            Some((CELL, line)) => Some(line),
+            _ => line_in_backtrace(&Backtrace::force_capture().to_string(), source),
+        };
+        quote(&std::fs::read_to_string(source).ok()?, line?)
+    });
     match (code, place) {
         (Some(code), _) => format!("Panic: {}\n   at: {code}", without_trace(message)),
         (None, Some((file, line))) => {
@@ -54,13 +57,12 @@ fn without_trace(message: &str) -> &str {
     message[..end].trim_end()
 }
 
-/// The line of the innermost frame that belongs to the cell; frames print as `at ./src/lib.rs:12:5` under their name.
-fn line_in_backtrace(backtrace: &str) -> Option<usize> {
-    backtrace.lines().find_map(|line| {
-        let place = line.trim().strip_prefix("at ")?;
-        let place = place.strip_prefix("./").unwrap_or(place);
-        place.strip_prefix(CELL)?.strip_prefix(':')?.split(':').next()?.parse().ok()
-    })
+/// The line of the innermost frame that belongs to the cell; frames print as `at /folder/src/lib.rs:12:5` under their name.
+fn line_in_backtrace(backtrace: &str, source: &Path) -> Option<usize> {
+    let place = format!("at {}:", source.display());
+    backtrace
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(&place)?.split(':').next()?.parse().ok())
 }
 
 /// A line of the cell's source without what the kernel wraps around a last expression to display it.
@@ -98,9 +100,10 @@ mod tests {
 
     #[test]
     fn the_cell_is_found_in_a_backtrace() {
-        let backtrace = "   3: tch::add\n             at /registry/tch/src/lib.rs:7:1\n   4: ctx::run_user_code_2\n             at ./src/lib.rs:12:9\n";
-        assert_eq!(line_in_backtrace(backtrace), Some(12));
-        assert_eq!(line_in_backtrace("  1: a\n    at ./other/src/lib.rs:3:1\n"), None);
+        let backtrace = "   3: tch::add\n             at /registry/tch/src/lib.rs:7:1\n   \
+                         4: ctx::run_user_code_2\n             at /kernel/src/lib.rs:12:9\n";
+        assert_eq!(line_in_backtrace(backtrace, Path::new("/kernel/src/lib.rs")), Some(12));
+        assert_eq!(line_in_backtrace(backtrace, Path::new("/other/src/lib.rs")), None);
     }
 
     #[test]
