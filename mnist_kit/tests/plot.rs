@@ -239,6 +239,24 @@ fn history_has_two_panels_with_markers() -> Result<()> {
 }
 
 #[test]
+fn markers_on_the_border_of_the_data_are_whole() -> Result<()> {
+    let ends = [(0.0, 0.0), (1.0, 0.5), (2.0, 1.0)];
+    let svg = Lines::new("x", "y").series("a", ends).series("b", ends).plot()?.to_svg()?;
+    let height = |line: &str| -> i32 {
+        let (_, points) = line.split_once("points=\"").unwrap();
+        let points = points.split_once('"').unwrap().0.split_whitespace();
+        let ys: Vec<i32> =
+            points.map(|point| point.split_once(',').unwrap().1.parse().unwrap()).collect();
+        ys.iter().max().unwrap() - ys.iter().min().unwrap()
+    };
+    let triangles: Vec<i32> =
+        svg.lines().filter(|line| line.starts_with("<polygon")).map(height).collect();
+    assert_eq!(triangles.len(), 4);
+    assert!(triangles.iter().all(|&height| height == triangles[0]), "{triangles:?}");
+    Ok(())
+}
+
+#[test]
 fn confusion_shades_mistakes() -> Result<()> {
     let matrix = ConfusionMatrix::new(&[0, 0, 0, 1, 1, 2], &[0, 0, 1, 1, 1, 2], 3)?;
     let svg = matrix.plot()?.to_svg()?;

@@ -131,8 +131,8 @@ impl ValueFormatter<f64> for Axis {
 
 pub(super) type Chart<'a, DB> = ChartContext<'a, DB, Cartesian2d<Axis, Axis>>;
 
-/// Room that axes take above and below the data; at the left they need that for the longest tick besides.
-pub(super) const ABOVE: f64 = theme::TICK.size / 2.0;
+/// Room that axes take above the data (for half a label or marker), below it, and at the left beside the longest tick.
+pub(super) const ABOVE: f64 = 0.6 * theme::TICK.size;
 pub(super) const BELOW: f64 = 2.0 * theme::TEXT_BAND + theme::GAP;
 pub(super) const LEFT: f64 = theme::TEXT_BAND + 10.0;
 

@@ -122,8 +122,8 @@ impl Lines {
         let y = range(points().map(|&(_, y)| y).chain(shown));
         let y = Axis::numbers(&self.y_label, y, ticks, false, Ends::Tick);
 
-        let (mut chart, data) = axes(&part, &x, &y)?;
-        let (left, top) = data.area.get_base_pixel();
+        let (mut chart, _) = axes(&part, &x, &y)?;
+        let (left, top) = part.area.get_base_pixel();
         for (index, (_, points)) in self.series.iter().enumerate() {
             let width = part.scale.stroke(theme::LINE_WIDTH);
             let style = theme::series(index).rgb().stroke_width(width);
@@ -136,10 +136,10 @@ impl Lines {
             } else {
                 chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
             }
-            // Long curves get a marker now and then.
+            // Long curves get a marker now and then; plotters would cut markers at the border of the data's own area.
             for &point in points.iter().step_by(points.len().div_ceil(25)) {
                 let (x, y) = chart.backend_coord(&point);
-                data.marker(index, (x - left, y - top))?;
+                part.marker(index, (x - left, y - top))?;
             }
         }
         Ok(())
