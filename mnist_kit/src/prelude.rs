@@ -10,6 +10,6 @@ pub use crate::plot::{Figure, confidence, grid, predictions};
 pub use crate::table::{Table, thousands};
 pub use crate::train::{Adam, AdamW, History, Optimizer, Progress, Sgd, Silent, fit};
 pub use crate::transform::Compose;
-pub use crate::{Result, environment};
+pub use crate::{Result, environment, output};
 pub use tch::nn::{self, Module, ModuleT};
 pub use tch::{Device, Kind, Tensor};

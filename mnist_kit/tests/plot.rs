@@ -25,7 +25,7 @@ fn prediction(truth: usize, predicted: usize, classes: usize) -> Prediction {
     let mut probabilities = vec![0.1 / classes as f32; classes];
     probabilities[truth] = 0.25;
     probabilities[predicted] = 0.625;
-    Prediction { index: 3, image: image(1, 28, 28), truth, predicted, probabilities }
+    Prediction { index: 3, image: image(1, 28, 28), truth, predicted, probabilities, note: None }
 }
 
 fn record(epoch: usize, loss: f64, accuracy: f64) -> EpochRecord {

@@ -18,6 +18,8 @@ pub struct Prediction {
     pub predicted: usize,
     /// Softmax of the logits, one for each class.
     pub probabilities: Vec<f32>,
+    /// What figures of this image have to say, see [`Split::note`].
+    pub note: Option<String>,
 }
 
 impl Prediction {
@@ -29,7 +31,7 @@ impl Prediction {
     ///
     /// let image = Tensor::zeros([1, 28, 28], (Kind::Uint8, Device::Cpu));
     /// let probabilities = vec![0.2, 0.5, 0.3];
-    /// let guess = Prediction { index: 0, image, truth: 2, predicted: 1, probabilities };
+    /// let guess = Prediction { index: 0, image, truth: 2, predicted: 1, probabilities, note: None };
     /// assert_eq!(guess.top(2), [(1, 0.5), (2, 0.3)]);
     /// assert!(!guess.is_right());
     /// ```
@@ -129,6 +131,7 @@ impl Samples {
         let (image, label) = self.split.get(entry.index)?;
         ensure!(label == entry.truth as i64, "image {} has changed its label", entry.index);
         let Entry { index, truth, predicted, probabilities } = entry.clone();
-        Ok(Prediction { index, image, truth, predicted, probabilities })
+        let note = self.split.note().map(str::to_string);
+        Ok(Prediction { index, image, truth, predicted, probabilities, note })
     }
 }

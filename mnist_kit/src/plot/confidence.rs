@@ -27,7 +27,8 @@ use plotters::style::text_anchor::HPos;
 /// use tch::{Kind, Tensor};
 ///
 /// let image = Tensor::zeros([1, 28, 28], (Kind::Uint8, tch::Device::Cpu));
-/// let wrong = Prediction { index: 8, image, truth: 1, predicted: 0, probabilities: vec![0.7, 0.3] };
+/// let probabilities = vec![0.7, 0.3];
+/// let wrong = Prediction { index: 8, image, truth: 1, predicted: 0, probabilities, note: None };
 /// assert!(confidence(&wrong)?.to_svg()?.contains("Most probable: 0 (70.00 %), 1 (30.00 %)"));
 /// # Ok::<(), anyhow::Error>(())
 /// ```
@@ -67,7 +68,8 @@ pub fn confidence(prediction: &Prediction) -> Result<Figure> {
         predicted,
         probabilities: probabilities.clone(),
     };
-    Ok(Figure::new(760.0, 310.0, Drawing::Confidence(bars)).caption(caption))
+    let figure = Figure::new(760.0, 310.0, Drawing::Confidence(bars)).caption(caption);
+    Ok(figure.note(prediction.note.as_deref()))
 }
 
 pub(super) struct Confidence {

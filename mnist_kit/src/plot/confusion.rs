@@ -52,7 +52,8 @@ impl ConfusionMatrix {
         } else {
             "No mistakes; right answers in pale blue".to_string()
         };
-        Ok(matrix(counts.len(), places().map(cell).collect(), false)?.caption(caption))
+        let figure = matrix(counts.len(), places().map(cell).collect(), false)?;
+        Ok(figure.caption(caption).note(self.note()))
     }
 
     /// Each row divided by its sum, in percent: where the images of a true class (row) went (column).
@@ -82,7 +83,8 @@ impl ConfusionMatrix {
             Cell { text, background: shade(share), faint: share == 0.0 }
         };
         let cells = shares.iter().flatten().map(cell).collect();
-        Ok(matrix(shares.len(), cells, true)?.caption("Percent of the images of each true class"))
+        let figure = matrix(shares.len(), cells, true)?;
+        Ok(figure.caption("Percent of the images of each true class").note(self.note()))
     }
 }
 

@@ -59,7 +59,9 @@ pub fn grid(split: &Split, rows: usize, cols: usize) -> Result<Figure> {
     };
     let count = rows.saturating_mul(cols).min(split.len());
     let items: Vec<GridItem> = (0..count).map(item).collect::<Result<_>>()?;
-    grid_of(&items, rows, cols).with_context(|| format!("a grid of the split {:?}", split.name()))
+    let figure = grid_of(&items, rows, cols)
+        .with_context(|| format!("a grid of the split {:?}", split.name()))?;
+    Ok(figure.note(split.note()))
 }
 
 /// Predictions as images under `True: t, Pred: p`: bluish green with ✓ where right, vermillion with ✗ where wrong.
@@ -72,7 +74,8 @@ pub fn grid(split: &Split, rows: usize, cols: usize) -> Result<Figure> {
 /// use tch::{Kind, Tensor};
 ///
 /// let image = Tensor::zeros([1, 28, 28], (Kind::Uint8, tch::Device::Cpu));
-/// let wrong = Prediction { index: 8, image, truth: 1, predicted: 0, probabilities: vec![0.7, 0.3] };
+/// let probabilities = vec![0.7, 0.3];
+/// let wrong = Prediction { index: 8, image, truth: 1, predicted: 0, probabilities, note: None };
 /// assert!(predictions(&[wrong], 1, 1)?.to_svg()?.contains("True: 1, Pred: 0 ✗"));
 /// # Ok::<(), anyhow::Error>(())
 /// ```
@@ -84,7 +87,8 @@ pub fn predictions(predictions: &[Prediction], rows: usize, cols: usize) -> Resu
             .color(color))
     };
     let items: Vec<GridItem> = predictions.iter().map(item).collect::<Result<_>>()?;
-    grid_of(&items, rows, cols)
+    let note = predictions.iter().find_map(|prediction| prediction.note.as_deref());
+    Ok(grid_of(&items, rows, cols)?.note(note))
 }
 
 /// True and predicted class in words, with the colour of right or wrong.

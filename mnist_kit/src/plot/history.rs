@@ -62,6 +62,7 @@ impl History {
 
         loss.check()?;
         accuracy.check()?;
-        Ok(Figure::new(860.0, 340.0, Drawing::Lines(vec![loss, accuracy])))
+        let figure = Figure::new(860.0, 340.0, Drawing::Lines(vec![loss, accuracy]));
+        Ok(figure.note(self.note()))
     }
 }
