@@ -29,3 +29,5 @@ pub use anyhow::Result;
 pub use environment::environment;
 pub use files::output;
 pub use init::init;
+/// The version of tch that the kit is built on, for what the kit does not wrap.
+pub use tch;

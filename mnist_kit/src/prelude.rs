@@ -12,4 +12,4 @@ pub use crate::train::{Adam, AdamW, History, Optimizer, Progress, Sgd, Silent, f
 pub use crate::transform::Compose;
 pub use crate::{Result, environment, output};
 pub use tch::nn::{self, Module, ModuleT};
-pub use tch::{Device, Kind, Tensor};
+pub use tch::{self, Device, Kind, Tensor};

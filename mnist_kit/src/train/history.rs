@@ -5,6 +5,7 @@ use crate::Result;
 use crate::data::Batches;
 use crate::model::Logits;
 use crate::table::Table;
+use anyhow::Context;
 
 /// The numbers of one epoch.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +62,8 @@ impl History {
     /// progress.batch(&Tensor::from(0.5f32), &logits, &Tensor::from_slice(&[0i64]))?;
     /// let mut history = History::new();
     /// assert_eq!(history.record(&progress, None)?.epoch, 1);
-    /// assert_eq!(history.last().map(|record| record.train_accuracy), Some(1.0));
+    /// assert_eq!(history.last()?.train_accuracy, 1.0);
+    /// assert!(history.test_accuracy().is_err());
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn record(&mut self, progress: &Progress, test: Option<&Logits>) -> Result<&EpochRecord> {
@@ -87,8 +89,21 @@ impl History {
     }
 
     /// The last epoch, which is the result of the run.
-    pub fn last(&self) -> Option<&EpochRecord> {
-        self.epochs.last()
+    ///
+    /// # Errors
+    /// When no epoch has ended yet.
+    pub fn last(&self) -> Result<EpochRecord> {
+        self.epochs.last().cloned().context("the run has no epoch yet: train first")
+    }
+
+    /// Share of test images classified right after the last epoch, 0–1.
+    ///
+    /// # Errors
+    /// When no epoch has ended yet, or the last one was not followed by a test.
+    pub fn test_accuracy(&self) -> Result<f64> {
+        self.last()?
+            .test_accuracy
+            .context("the last epoch was not tested: give the run test batches")
     }
 
     /// Seconds of all epochs together.
