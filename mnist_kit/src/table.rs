@@ -72,7 +72,7 @@ impl Table {
         };
         let caption = self.title.iter().map(|title| {
             format!(
-                "<caption style=\"caption-side:top;text-align:left;font-weight:bold\">{}</caption>",
+                "<caption style=\"caption-side:top;text-align:left;font-weight:bold;white-space:nowrap\">{}</caption>",
                 escape(title)
             )
         });

@@ -1,7 +1,7 @@
 //! The confusion matrix.
 
 use crate::Result;
-use crate::table::Table;
+use crate::table::{Table, thousands};
 use anyhow::ensure;
 
 /// Counts of images by true class (row) and predicted class (column), as scikit-learn lays it out.
@@ -94,8 +94,8 @@ impl ConfusionMatrix {
         {
             table.push([
                 class.to_string(),
-                row.iter().sum::<u64>().to_string(),
-                row[class].to_string(),
+                thousands(row.iter().sum::<u64>() as i64),
+                thousands(row[class] as i64),
                 accuracy.map_or("–".to_string(), |share| format!("{:.2}%", 100.0 * share)),
             ]);
         }

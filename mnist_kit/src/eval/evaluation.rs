@@ -4,7 +4,7 @@ use super::{ConfusionMatrix, Samples};
 use crate::Result;
 use crate::data::{Batches, Split};
 use crate::model::{Logits, Model, predict};
-use crate::table::Table;
+use crate::table::{Table, thousands};
 use anyhow::ensure;
 use tch::{Kind, Tensor};
 
@@ -140,9 +140,9 @@ impl Evaluation {
             .note(self.split.note())
             .row([
                 self.split.name().to_string(),
-                self.len().to_string(),
-                right.to_string(),
-                (self.len() - right).to_string(),
+                thousands(self.len() as i64),
+                thousands(right as i64),
+                thousands((self.len() - right) as i64),
                 format!("{:.2}%", 100.0 * self.accuracy),
                 format!("{:.4}", self.loss),
             ])
