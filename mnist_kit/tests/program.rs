@@ -40,6 +40,20 @@ fn the_perceptron_trains_and_leaves_figures_and_weights() -> Result<()> {
 }
 
 #[test]
+fn a_network_goes_on_from_its_checkpoint() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let run = |epochs| -> Result<String> {
+        let output = mnist(folder.path(), &["lenet", "--epochs", epochs, "--checkpoint", "run"])?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    assert!(run("1")?.contains("Epoch 1/1: loss"));
+    let second = run("2")?;
+    assert!(second.contains("Epoch 2/2: loss") && !second.contains("Epoch 1/2"), "{second}");
+    Ok(())
+}
+
+#[test]
 fn a_wrong_call_is_refused_in_one_line() -> Result<()> {
     let folder = tempfile::tempdir()?;
     for (args, message) in [

@@ -90,6 +90,28 @@ impl Split {
         &self.labels
     }
 
+    /// The same labels with other images, for example augmented or shifted ones.
+    ///
+    /// # Shapes
+    /// `images` `[N, C, H, W]`, uint8, as many as there are labels.
+    ///
+    /// # Errors
+    /// When shape or dtype is another.
+    ///
+    /// ```
+    /// use mnist_kit::data::Mnist;
+    /// use mnist_kit::transform::Compose;
+    ///
+    /// let digits = Mnist::generated(7, 10, 10)?;
+    /// let large = Compose::new().resize(56, 56).apply(digits.test.images())?;
+    /// assert_eq!(digits.test.with_images(large)?.image_shape(), [1, 56, 56]);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn with_images(&self, images: Tensor) -> Result<Split> {
+        let split = Split::new(&self.name, images, self.labels.shallow_clone(), self.num_classes)?;
+        Ok(split.with_note(self.note.clone()))
+    }
+
     /// How many classes the labels can name.
     pub fn num_classes(&self) -> i64 {
         self.num_classes

@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use image::RgbImage;
 use plotters::style::text_anchor::HPos;
 use std::sync::Arc;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// An image with its title, for [`grid_of`].
 #[derive(Clone, Debug)]
@@ -28,6 +28,45 @@ impl GridItem {
     /// When shape or dtype is another.
     pub fn new(image: &Tensor, title: impl Into<String>) -> Result<GridItem> {
         Ok(GridItem { image: Arc::new(pixels(image)?), title: title.into(), color: theme::INK })
+    }
+
+    /// Any table of numbers, `[H, W]` float (or with leading sides of 1), as an image: the smallest
+    /// number black, the largest white; all alike, grey. For filtered images, kernels, feature maps.
+    ///
+    /// # Errors
+    /// When the shape or dtype is another, or a number is not finite.
+    ///
+    /// ```
+    /// use mnist_kit::plot::{GridItem, grid_of};
+    /// use tch::Tensor;
+    ///
+    /// let kernel = Tensor::from_slice2(&[[-1.0f32, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]);
+    /// grid_of(&[GridItem::values(&kernel, "Sobel")?], 1, 1)?;
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn values(values: &Tensor, title: impl Into<String>) -> Result<GridItem> {
+        let (size, kind) = (values.size(), values.kind());
+        let leading = size.len().saturating_sub(2);
+        ensure!(
+            size.len() >= 2
+                && size[..leading].iter().all(|&side| side == 1)
+                && values.numel() > 0
+                && matches!(kind, Kind::Float | Kind::Double),
+            "values are {kind:?} {size:?}, expected Float [H, W]"
+        );
+        let values = values.f_detach()?.f_reshape([1, size[leading], size[leading + 1]])?;
+        let (low, high) =
+            (values.f_min()?.f_double_value(&[])?, values.f_max()?.f_double_value(&[])?);
+        ensure!(
+            low.is_finite() && high.is_finite(),
+            "values from {low} to {high}, expected finite numbers"
+        );
+        let shares = if high > low {
+            values.f_sub_scalar(low)?.f_mul_scalar(255.0 / (high - low))?
+        } else {
+            values.f_full_like(127.5)?
+        };
+        GridItem::new(&shares.f_round()?.f_to_kind(Kind::Uint8)?, title)
     }
 
     /// Writes the title in this colour.

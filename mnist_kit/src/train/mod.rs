@@ -11,4 +11,4 @@ pub use fit::{Fit, fit};
 pub use history::{EpochRecord, History};
 pub use optimizer::{Adam, AdamW, Optimizer, OptimizerConfig, Sgd};
 pub use progress::{BatchRecord, Progress};
-pub use report::{PrintLines, Report, Silent};
+pub use report::{CostLines, EpochLines, LossLines, PrintLines, Report, Silent};

@@ -1,7 +1,7 @@
 //! Loss and accuracy, gathered while an epoch runs.
 
 use crate::Result;
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use std::time::Instant;
 use tch::{Kind, Tensor};
 
@@ -45,6 +45,7 @@ impl BatchRecord {
 pub struct Progress {
     started: Instant,
     loss_sum: Option<Tensor>,
+    last_loss: Option<Tensor>,
     right: Option<Tensor>,
     images: i64,
     batches: usize,
@@ -59,7 +60,14 @@ impl Default for Progress {
 impl Progress {
     /// An epoch that begins now.
     pub fn new() -> Progress {
-        Progress { started: Instant::now(), loss_sum: None, right: None, images: 0, batches: 0 }
+        Progress {
+            started: Instant::now(),
+            loss_sum: None,
+            last_loss: None,
+            right: None,
+            images: 0,
+            batches: 0,
+        }
     }
 
     /// Adds a batch: its mean loss (one value), logits `[B, classes]` and labels `[B]`.
@@ -80,7 +88,9 @@ impl Progress {
             None => Ok(value),
         };
         // In double precision a sum of many batches does not drift.
-        self.loss_sum = Some(add(self.loss_sum.take(), loss.f_detach()?.f_to_kind(Kind::Double)?)?);
+        let loss = loss.f_detach()?.f_to_kind(Kind::Double)?;
+        self.loss_sum = Some(add(self.loss_sum.take(), loss.shallow_clone())?);
+        self.last_loss = Some(loss);
         self.right = Some(add(self.right.take(), right)?);
         self.images += labels.size()[0];
         self.batches += 1;
@@ -101,6 +111,15 @@ impl Progress {
             self.batches
         );
         Ok(mean)
+    }
+
+    /// Loss of the last batch.
+    ///
+    /// # Errors
+    /// When there was no batch.
+    pub fn last_loss(&self) -> Result<f64> {
+        let loss = self.last_loss.as_ref().context("there was no batch yet")?;
+        Ok(loss.f_double_value(&[])?)
     }
 
     /// Share of images classified right so far, 0–1; 0 before the first batch.

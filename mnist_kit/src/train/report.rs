@@ -60,3 +60,107 @@ impl Report for PrintLines {
         Ok(())
     }
 }
+
+/// Prints lesson 2's lines: seconds, and loss and accuracy on both sets, after each epoch.
+///
+/// The source divides its losses by the number of images instead of batches, so its numbers are
+/// smaller by the batch size.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EpochLines;
+
+impl EpochLines {
+    fn lines(record: &EpochRecord) -> String {
+        // The source counts its epochs from 0.
+        let mut lines =
+            format!("===== {} ====\nelaps: {:.1} sec", record.epoch - 1, record.seconds);
+        let mut add = |set, loss, accuracy| {
+            lines.push_str(&format!("\n[{set}] loss: {loss:.4}, acc: {accuracy:.3}"));
+        };
+        add("train", record.train_loss, record.train_accuracy);
+        if let (Some(loss), Some(accuracy)) = (record.test_loss, record.test_accuracy) {
+            add("test", loss, accuracy);
+        }
+        lines
+    }
+}
+
+impl Report for EpochLines {
+    fn epoch(&mut self, record: &EpochRecord, _num_epochs: usize) -> Result<()> {
+        println!("{}", EpochLines::lines(record));
+        Ok(())
+    }
+}
+
+/// Prints lesson 3's line after each epoch: the mean cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CostLines;
+
+impl CostLines {
+    fn line(record: &EpochRecord) -> String {
+        format!("[Epoch: {:>4}] cost = {:.9}", record.epoch, record.train_loss)
+    }
+}
+
+impl Report for CostLines {
+    fn epoch(&mut self, record: &EpochRecord, _num_epochs: usize) -> Result<()> {
+        println!("{}", CostLines::line(record));
+        Ok(())
+    }
+}
+
+/// Prints lesson 4's lines: the loss of the first batch and of every hundredth after it, and the test
+/// accuracy after each epoch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LossLines;
+
+impl LossLines {
+    fn line(record: &BatchRecord, loss: f64) -> Option<String> {
+        // The source counts its batches from 0.
+        let index = record.batch - 1;
+        index.is_multiple_of(100).then(|| {
+            format!("Epoch {} [{index}/{}] Loss: {loss:.4}", record.epoch, record.num_batches)
+        })
+    }
+}
+
+impl Report for LossLines {
+    fn batch(&mut self, record: &BatchRecord, progress: &Progress) -> Result<()> {
+        if let Some(line) = LossLines::line(record, progress.last_loss()?) {
+            println!("{line}");
+        }
+        Ok(())
+    }
+
+    fn epoch(&mut self, record: &EpochRecord, _num_epochs: usize) -> Result<()> {
+        if let Some(accuracy) = record.test_accuracy {
+            println!("Test Accuracy: {:.2}%", 100.0 * accuracy);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_those_of_the_sources() {
+        let record = EpochRecord {
+            epoch: 1,
+            train_loss: 0.225939184,
+            train_accuracy: 0.9301,
+            test_loss: Some(0.0631),
+            test_accuracy: Some(0.98),
+            seconds: 12.34,
+        };
+        assert_eq!(CostLines::line(&record), "[Epoch:    1] cost = 0.225939184");
+        assert_eq!(
+            EpochLines::lines(&record),
+            "===== 0 ====\nelaps: 12.3 sec\n[train] loss: 0.2259, acc: 0.930\n[test] loss: 0.0631, acc: 0.980"
+        );
+        let batch = |batch| BatchRecord { epoch: 1, num_epochs: 9, batch, num_batches: 938 };
+        let line = LossLines::line(&batch(101), 0.16904);
+        assert_eq!(line.as_deref(), Some("Epoch 1 [100/938] Loss: 0.1690"));
+        assert_eq!(LossLines::line(&batch(100), 0.1), None);
+    }
+}

@@ -3,9 +3,11 @@
 //! Names and ranges are torchvision's, but a transform here works on a whole batch at once.
 
 mod affine;
+mod filters;
 mod random;
 
 pub use affine::{Affine, Interpolation, affine};
+pub use filters::{gaussian_blur, sobel_magnitude, sobel_x, sobel_y};
 pub use random::{RandomAffine, RandomRotation};
 
 use crate::Result;

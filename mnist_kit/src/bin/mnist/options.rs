@@ -9,12 +9,12 @@ use tch::Device;
 
 #[derive(Args)]
 pub struct Common {
-    /// Times that the model sees every training image
-    #[arg(long, default_value_t = 3)]
-    pub epochs: usize,
-    /// Images in a training batch
-    #[arg(long, default_value_t = 128)]
-    pub batch_size: usize,
+    /// Times that the model sees every training image [default: the lesson's]
+    #[arg(long)]
+    pub epochs: Option<usize>,
+    /// Images in a training batch [default: the lesson's]
+    #[arg(long)]
+    pub batch_size: Option<usize>,
     /// Images in a test batch
     #[arg(long, default_value_t = 1000)]
     pub test_batch_size: usize,
@@ -24,6 +24,9 @@ pub struct Common {
     /// Seed of the weights and of the order of the images
     #[arg(long, default_value_t = 42)]
     pub seed: u32,
+    /// File that keeps the state of the run after each epoch; where it exists, the run goes on from it
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
     device: DeviceChoice,

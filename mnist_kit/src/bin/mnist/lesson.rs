@@ -1,0 +1,93 @@
+//! What every lesson does from the shell: load, train, evaluate, save.
+
+use crate::options::Common;
+use crate::progress_bar::EpochBar;
+use anyhow::Result;
+use mnist_kit::data::Mnist;
+use mnist_kit::eval::{Evaluation, evaluate};
+use mnist_kit::model::{Model, save_weights, summary};
+use mnist_kit::plot::{confidence, grid, predictions};
+use mnist_kit::train::{History, OptimizerConfig, fit};
+use mnist_kit::transform::Compose;
+use tch::nn;
+
+/// A lesson's own settings, where the options leave them open.
+pub struct Lesson {
+    /// Files are named after it.
+    pub name: &'static str,
+    pub epochs: usize,
+    pub batch_size: usize,
+    pub drop_last: bool,
+}
+
+impl Lesson {
+    pub fn run<M: Model>(
+        &self,
+        common: &Common,
+        mnist: &Mnist,
+        train_transform: Compose,
+        test_transform: Compose,
+        optimizer: impl Fn(f64) -> OptimizerConfig,
+        build: impl FnOnce(nn::Path) -> Result<M>,
+    ) -> Result<()> {
+        let device = common.device()?;
+        print!("{}", mnist_kit::environment());
+        print!("\n{}\n{}", mnist.table(), mnist.train.class_counts()?.table());
+
+        let train_batches = mnist.train.batches(common.batch_size.unwrap_or(self.batch_size))?;
+        let train_batches = train_batches
+            .transform(&train_transform)
+            .shuffle(common.seed.into())
+            .drop_last(self.drop_last)
+            .device(device);
+        let test_batches = mnist.test.batches(common.test_batch_size)?;
+        let test_batches = test_batches.transform(&test_transform).device(device);
+
+        tch::manual_seed(common.seed.into());
+        let vs = nn::VarStore::new(device);
+        let model = build(vs.root())?;
+        print!("\n{}\n", summary(&vs).table());
+
+        let mut run = fit(&model, &vs, &train_batches)
+            .optimizer(optimizer(common.lr))
+            .epochs(common.epochs.unwrap_or(self.epochs))
+            .test(&test_batches)
+            .report(EpochBar::new()?);
+        if let Some(path) = &common.checkpoint {
+            run = run.checkpoint(path);
+        }
+        let history = run.run()?;
+
+        let evaluation = evaluate(&model, &test_batches)?;
+        print!("\n{}\n{}", evaluation.table(), evaluation.confusion_matrix()?.per_class_table());
+        println!("\nSaved:");
+        self.save_figures(common, mnist, &history, &evaluation)?;
+        let weights = common.out.join(format!("{}.safetensors", self.name));
+        save_weights(&vs, &weights)?;
+        println!("  {}", weights.display());
+        Ok(())
+    }
+
+    fn save_figures(
+        &self,
+        common: &Common,
+        mnist: &Mnist,
+        history: &History,
+        evaluation: &Evaluation,
+    ) -> Result<()> {
+        let save = |figure, kind: &str| common.save(&figure, &format!("{}_{kind}", self.name));
+        save(grid(&mnist.train.first_of_each_class()?, 2, 5)?, "samples")?;
+        if !history.epochs().is_empty() {
+            save(history.plot()?, "curves")?;
+        }
+        let mut shown = evaluation.correct()?.first(7)?;
+        shown.extend(evaluation.mistakes()?.first(3)?);
+        save(predictions(&shown, 2, 5)?, "predictions")?;
+        if let Some(wrong) = evaluation.mistakes()?.first(1)?.first() {
+            save(confidence(wrong)?, "confidence")?;
+        }
+        let confusion_matrix = evaluation.confusion_matrix()?;
+        save(confusion_matrix.plot()?, "confusion")?;
+        save(confusion_matrix.plot_normalized()?, "confusion_normalized")
+    }
+}

@@ -1,0 +1,101 @@
+//! Fixed 3×3 filters from before networks learned their own: blur and edges.
+//!
+//! All take float32 images `[N, C, H, W]` and give as many of the same size, each channel filtered on
+//! its own; beyond the border the image is 0.
+
+use crate::Result;
+use anyhow::ensure;
+use tch::{Kind, Tensor};
+
+/// The normal distribution on three by three pixels.
+const GAUSSIAN: [f32; 9] =
+    [1. / 16., 2. / 16., 1. / 16., 2. / 16., 4. / 16., 2. / 16., 1. / 16., 2. / 16., 1. / 16.];
+/// Large where the image gets brighter to the right.
+const SOBEL_X: [f32; 9] = [-1., 0., 1., -2., 0., 2., -1., 0., 1.];
+/// Large where the image gets brighter downwards.
+const SOBEL_Y: [f32; 9] = [-1., -2., -1., 0., 0., 0., 1., 2., 1.];
+
+/// Blurs with the Gaussian kernel 1/16 · [1 2 1; 2 4 2; 1 2 1].
+///
+/// # Errors
+/// When `images` are not float32 `[N, C, H, W]`.
+///
+/// ```
+/// use mnist_kit::transform::gaussian_blur;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let dot = Tensor::zeros([1, 1, 3, 3], (Kind::Float, Device::Cpu));
+/// let _ = dot.narrow(2, 1, 1).narrow(3, 1, 1).fill_(16.0);
+/// let blurred = Vec::<f32>::try_from(gaussian_blur(&dot)?.flatten(0, -1))?;
+/// assert_eq!(blurred, [1., 2., 1., 2., 4., 2., 1., 2., 1.]);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub fn gaussian_blur(images: &Tensor) -> Result<Tensor> {
+    filter(images, &GAUSSIAN)
+}
+
+/// How much brighter the image gets to the right: the Sobel kernel [−1 0 1; −2 0 2; −1 0 1].
+///
+/// # Errors
+/// When `images` are not float32 `[N, C, H, W]`.
+///
+/// ```
+/// use mnist_kit::transform::sobel_x;
+/// use tch::{Device, Kind, Tensor};
+///
+/// // Every pixel is as bright as its column's number: 8 brighter from left to right everywhere.
+/// let ramp = Tensor::arange(5, (Kind::Float, Device::Cpu)).expand([1, 1, 4, 5], false);
+/// assert_eq!(sobel_x(&ramp)?.double_value(&[0, 0, 1, 2]), 8.0);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub fn sobel_x(images: &Tensor) -> Result<Tensor> {
+    filter(images, &SOBEL_X)
+}
+
+/// How much brighter the image gets downwards: the transposed kernel of [`sobel_x`].
+///
+/// # Errors
+/// When `images` are not float32 `[N, C, H, W]`.
+///
+/// ```
+/// use mnist_kit::transform::{sobel_x, sobel_y};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let images = Tensor::rand([2, 1, 6, 6], (Kind::Float, Device::Cpu));
+/// let turned = sobel_x(&images.transpose(2, 3))?.transpose(2, 3);
+/// assert!((sobel_y(&images)? - turned).abs().max().double_value(&[]) < 1e-5);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub fn sobel_y(images: &Tensor) -> Result<Tensor> {
+    filter(images, &SOBEL_Y)
+}
+
+/// How strong an edge is, whichever way it runs: √(x² + y²) of [`sobel_x`] and [`sobel_y`].
+///
+/// # Errors
+/// When `images` are not float32 `[N, C, H, W]`.
+///
+/// ```
+/// use mnist_kit::transform::sobel_magnitude;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let flat = Tensor::ones([1, 1, 5, 5], (Kind::Float, Device::Cpu));
+/// assert_eq!(sobel_magnitude(&flat)?.double_value(&[0, 0, 2, 2]), 0.0);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub fn sobel_magnitude(images: &Tensor) -> Result<Tensor> {
+    Ok(sobel_x(images)?.f_square()?.f_add(&sobel_y(images)?.f_square()?)?.f_sqrt()?)
+}
+
+fn filter(images: &Tensor, kernel: &[f32; 9]) -> Result<Tensor> {
+    let size = images.size();
+    ensure!(
+        size.len() == 4 && images.kind() == Kind::Float,
+        "images are {:?} {size:?}, expected Float [N, C, H, W]; put to_tensor into the transform",
+        images.kind()
+    );
+    let kernel =
+        Tensor::f_from_slice(kernel)?.f_to_device(images.device())?.f_view([1, 1, 3, 3])?;
+    let kernels = kernel.f_expand([size[1], 1, 3, 3], false)?;
+    Ok(images.f_conv2d(&kernels, None::<&Tensor>, [1, 1], [1, 1], [1, 1], size[1])?)
+}
