@@ -12,13 +12,23 @@ import project
 import template
 
 
-def start(manager=None):
-    manager = manager or KernelManager(kernel_name=project.KERNEL_NAME)
-    manager.start_kernel(cwd=str(project.ROOT / "notebooks"), stdin=None)
-    client = manager.client()
-    client.start_channels()
-    client.wait_for_ready(timeout=900)
-    return manager, client
+@pytest.fixture
+def start():
+    """Starts kernels; those that a test leaves running, because it failed, are ended after it."""
+    managers = []
+
+    def start_one():
+        manager = KernelManager(kernel_name=project.KERNEL_NAME)
+        managers.append(manager)
+        manager.start_kernel(cwd=str(project.ROOT / "notebooks"), stdin=None)
+        client = manager.client()
+        client.start_channels()
+        client.wait_for_ready(timeout=900)
+        return manager, client
+
+    yield start_one
+    for manager in managers:
+        manager.shutdown_kernel(now=True)
 
 
 def result(client, code):
@@ -27,11 +37,10 @@ def result(client, code):
     return "".join(o["content"]["data"]["text/plain"] for o in outputs if o["msg_type"] == "execute_result")
 
 
-def folders_of(*managers):
-    """The private folders of running kernels, as their processes know them."""
-    pids = {manager.provisioner.pid for manager in managers}
-    marks = [mark for pid in pids for mark in kernel.environment_of(pid) if mark.startswith(b"EVCXR_TMPDIR=")]
-    return [mark.split(b"=", 1)[1].decode() for mark in marks]
+def folder_of(manager):
+    """The private folder of a running kernel, as its process knows it."""
+    (mark,) = (v for v in kernel.environment_of(manager.provisioner.pid) if v.startswith(b"EVCXR_TMPDIR="))
+    return mark.split(b"=", 1)[1].decode()
 
 
 def wait_until(true, seconds=10):
@@ -46,9 +55,9 @@ def workers(folder):
     return [pid for pid in kernel.processes() if mark in kernel.environment_of(pid)]
 
 
-def test_two_kernels_at_once_interrupt_and_shutdown():
+def test_two_kernels_at_once_interrupt_and_shutdown(start):
     (one, first), (two, second) = start(), start()
-    a, b = folders_of(one, two)
+    a, b = folder_of(one), folder_of(two)
     assert a != b
     result(first, "let number = 1;")
     result(second, "let number = 2;")
@@ -62,18 +71,16 @@ def test_two_kernels_at_once_interrupt_and_shutdown():
     assert wait_until(lambda: not os.path.exists(a)) and os.path.exists(b)
     os.kill(two.provisioner.pid, signal.SIGTERM)
     assert wait_until(lambda: not os.path.exists(b))
-    two.shutdown_kernel(now=True)
 
 
-def test_a_killed_kernel_leaves_neither_folder_nor_process():
+def test_a_killed_kernel_leaves_neither_folder_nor_process(start):
     manager, client = start()
-    (folder,) = folders_of(manager)
+    folder = folder_of(manager)
     client.execute("loop {}")
     time.sleep(3)
     os.kill(manager.provisioner.pid, signal.SIGKILL)
     assert wait_until(lambda: not os.path.exists(folder)), os.listdir(template.LIVE)
     assert not workers(folder)
-    manager.shutdown_kernel(now=True)
 
 
 def test_a_folder_whose_guard_was_killed_too_is_swept_at_the_next_start(tmp_path, monkeypatch):
