@@ -106,7 +106,7 @@ def stderr_of(cell) -> str:
 
 
 def tidy(cell) -> None:
-    """Joins the lines of a stream, which arrive one by one, into one output."""
+    """Joins the lines of a stream, which arrive one by one, into one output; numbers results like their cell."""
     joined = []
     for output in cell.outputs:
         before = joined[-1] if joined else None
@@ -114,6 +114,8 @@ def tidy(cell) -> None:
             before.text += output.text
         else:
             joined.append(output)
+        if "execution_count" in output:
+            output.execution_count = cell.execution_count
     cell.outputs = joined
 
 

@@ -75,6 +75,7 @@ def test_a_notebook_that_passes_is_updated_in_place_without_traces_of_the_machin
     assert len(cells[2].outputs) == 1 and cells[2].outputs[0].text.endswith("two\n")
     assert cells[3].outputs[0].data["text/plain"] == "3"
     assert [cell.execution_count for cell in cells] == [1, 2, 3, 4]
+    assert cells[3].outputs[0].execution_count == 4
     assert all("execution" not in cell.metadata for cell in cells)
 
 
