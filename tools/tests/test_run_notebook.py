@@ -86,22 +86,28 @@ def test_warnings_of_libtorch_are_no_failure():
     assert run_notebook.stderr_of(cell) == "Panic: yes"
 
 
-def quick_lesson_1(folder, **variables):
-    command = [sys.executable, project.ROOT / "tools" / "demo.py", "notebooks/01_mlp.ipynb", folder]
+LESSONS = sorted(path.stem for path in (project.ROOT / "notebooks").glob("*.ipynb"))
+
+
+def quick(lesson, folder, **variables):
+    """Runs a lesson on a slice of the data; returns its curves."""
+    command = [sys.executable, project.ROOT / "tools" / "demo.py", f"notebooks/{lesson}.ipynb", folder]
     environment = os.environ | {"MNIST_KIT_QUICK": "1"} | variables
     done = subprocess.run(command, cwd=project.ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Test accuracy: " in done.stdout
-    assert (folder / "01_mlp.html").stat().st_size > 0 and json.loads((folder / "01_mlp.ipynb").read_text())
-    return (folder / "figures" / "01_curves.svg").read_text()
+    assert (folder / f"{lesson}.html").stat().st_size > 0 and json.loads((folder / f"{lesson}.ipynb").read_text())
+    return (folder / "figures" / f"{lesson[:2]}_curves.svg").read_text()
 
 
-def test_lesson_1_runs_on_generated_digits(tmp_path):
-    curves = quick_lesson_1(tmp_path, MNIST_KIT_DATA="", MNIST_KIT_CACHE=str(tmp_path), MNIST_KIT_OFFLINE="1")
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_lesson_runs_on_generated_digits(lesson, tmp_path):
+    curves = quick(lesson, tmp_path, MNIST_KIT_DATA="", MNIST_KIT_CACHE=str(tmp_path), MNIST_KIT_OFFLINE="1")
     assert "generated digits (not MNIST)" in curves
 
 
 @pytest.mark.skipif(not os.environ.get("MNIST_KIT_DATA"), reason="MNIST_KIT_DATA names no folder with MNIST")
-def test_lesson_1_runs_on_mnist(tmp_path):
-    curves = quick_lesson_1(tmp_path)
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_lesson_runs_on_mnist(lesson, tmp_path):
+    curves = quick(lesson, tmp_path)
     assert "quick mode" in curves and "generated" not in curves
