@@ -31,3 +31,8 @@ pub use files::output;
 pub use init::init;
 /// The version of tch that the kit is built on, for what the kit does not wrap.
 pub use tch;
+
+/// Compiles the README's example with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
