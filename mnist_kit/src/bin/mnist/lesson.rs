@@ -80,12 +80,13 @@ impl Lesson {
         if !history.epochs().is_empty() {
             save(history.plot()?, "curves")?;
         }
-        let mut shown = evaluation.correct()?.first(7)?;
-        shown.extend(evaluation.mistakes()?.first(3)?);
-        save(predictions(&shown, 2, 5)?, "predictions")?;
-        if let Some(wrong) = evaluation.mistakes()?.first(1)?.first() {
+        let mistakes = evaluation.mistakes()?.first(3)?;
+        if let Some(wrong) = mistakes.first() {
             save(confidence(wrong)?, "confidence")?;
         }
+        let mut shown = evaluation.correct()?.first(7)?;
+        shown.extend(mistakes);
+        save(predictions(&shown, 2, 5)?, "predictions")?;
         let confusion_matrix = evaluation.confusion_matrix()?;
         save(confusion_matrix.plot()?, "confusion")?;
         save(confusion_matrix.plot_normalized()?, "confusion_normalized")
