@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use common::{generator, run_python};
 use mnist_kit::data::Mnist;
 use mnist_kit::model::{Cnn, DeepCnn, LeNet, Mlp, Model, ResNet, load_weights, save_weights};
-use mnist_kit::train::{Adam, AdamW, OptimizerConfig, Sgd, Silent, fit};
+use mnist_kit::train::{Adam, AdamW, Moment, OptimizerConfig, Schedule, Sgd, Silent, Unit, fit};
 use mnist_kit::transform::{Affine, Compose, Interpolation, affine};
 use std::collections::HashMap;
 use std::path::Path;
@@ -93,6 +93,31 @@ fn every_optimizer_walks_as_pytorchs() -> Result<()> {
         for (variable, ours) in vs.variables() {
             assert_close(&ours, &theirs[&variable], 2e-5)
                 .with_context(|| format!("{name}: {variable}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_schedule_runs_as_pytorchs() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    if !oracle("schedules", folder.path()) {
+        return Ok(());
+    }
+    let answer = read(&folder.path().join("schedules.safetensors"))?;
+    let losses = Vec::<f64>::try_from(&answer["losses"])?;
+    for (name, schedule) in [
+        ("step", Schedule::Step { every: 3, gamma: 0.5 }),
+        ("cosine_by_epoch", Schedule::Cosine { unit: Unit::Epoch }),
+        ("cosine_by_batch", Schedule::cosine()),
+        ("one_cycle", Schedule::one_cycle()),
+        ("reduce_on_plateau", Schedule::ReduceOnPlateau { factor: 0.2, patience: 1 }),
+    ] {
+        for (step, theirs) in Vec::<f64>::try_from(&answer[name])?.into_iter().enumerate() {
+            let test_losses = &losses[..step / 5];
+            let at = Moment { step, steps_per_epoch: 5, num_epochs: 12, test_losses };
+            let ours = schedule.lr(0.1, &at);
+            assert!((ours - theirs).abs() < 1e-9, "{name}, step {step}: {ours}, {theirs}");
         }
     }
     Ok(())

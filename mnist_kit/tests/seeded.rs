@@ -7,7 +7,7 @@ use common::generator;
 use mnist_kit::data::{Batches, Mnist};
 use mnist_kit::eval::evaluate;
 use mnist_kit::model::{Mlp, MlpConfig};
-use mnist_kit::train::{Adam, Silent, fit};
+use mnist_kit::train::{Adam, Schedule, Silent, fit};
 use mnist_kit::transform::{Compose, RandomRotation};
 use tch::{Device, nn};
 
@@ -41,6 +41,69 @@ fn training_learns_and_repeats() -> Result<()> {
         Ok((last.train_loss, evaluation.accuracy()))
     };
     assert_eq!(run()?, run()?, "the same seed gives the same run");
+    Ok(())
+}
+
+#[test]
+fn a_schedule_sets_the_rate_of_every_step_and_goes_on_from_a_checkpoint() -> Result<()> {
+    let _alone = generator();
+    let folder = tempfile::tempdir()?;
+    let digits = Mnist::generated(3, 100, 50)?;
+    let transform = Compose::new().to_tensor();
+    let train_batches = digits.train.batches(50)?.transform(&transform).shuffle(1);
+    let test_batches = digits.test.batches(50)?.transform(&transform);
+    let run = |num_epochs: usize, schedule: Schedule, checkpoint: Option<&str>| -> Result<_> {
+        tch::manual_seed(9);
+        let vs = nn::VarStore::new(Device::Cpu);
+        let model = MlpConfig::default().build(vs.root())?;
+        let mut fit = fit(&model, &vs, &train_batches).epochs(num_epochs).report(Silent);
+        fit = fit.schedule(schedule).test(&test_batches);
+        if let Some(name) = checkpoint {
+            fit = fit.checkpoint(folder.path().join(name));
+        }
+        fit.run()?;
+        Ok(vs.variables())
+    };
+    // A rate of 0 from the third epoch on: two epochs are as good as four.
+    let stop = Schedule::Step { every: 2, gamma: 1e-30 };
+    assert_eq!(run(2, stop, None)?, run(4, stop, None)?);
+    assert_ne!(run(4, Schedule::Constant, None)?, run(4, stop, None)?);
+
+    let plateau = Schedule::ReduceOnPlateau { factor: 0.1, patience: 0 };
+    run(2, plateau, Some("plateau"))?;
+    assert_eq!(run(4, plateau, Some("plateau"))?, run(4, plateau, None)?);
+    // One cycle over four epochs begins otherwise than one over two.
+    run(2, Schedule::one_cycle(), Some("cycle"))?;
+    let other = refused(run(4, Schedule::one_cycle(), Some("cycle")));
+    assert!(other.contains("belongs to another run"), "{other}");
+    for wrong in [
+        Schedule::Step { every: 0, gamma: 0.5 },
+        Schedule::OneCycle { warm_up: 1.0 },
+        Schedule::ReduceOnPlateau { factor: 1.0, patience: 1 },
+    ] {
+        assert!(refused(run(1, wrong, None)).contains("out of its range"));
+    }
+    Ok(())
+}
+
+#[test]
+fn weights_without_gradient_cost_no_time_for_denormal_numbers() -> Result<()> {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let weight = vs.root().ones("weight", &[4]);
+    let mut optimizer = Adam::new(1e-3).build(&vs)?;
+    for step in 0..1500 {
+        optimizer.zero_grad();
+        let factor = if step == 0 { 1.0 } else { 0.0 };
+        (&weight * factor).sum(tch::Kind::Float).backward();
+        optimizer.step()?;
+    }
+    let denormal = |t: &tch::Tensor| {
+        let size = t.abs();
+        bool::try_from((size.gt(0.0).logical_and(&size.lt(f64::from(f32::MIN_POSITIVE)))).any())
+    };
+    for (name, tensor) in optimizer.state()? {
+        assert!(!denormal(&tensor)?, "{name}: {tensor:?}");
+    }
     Ok(())
 }
 

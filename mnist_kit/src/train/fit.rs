@@ -1,7 +1,8 @@
 //! The training loop that lesson 1 writes out by hand.
 
 use super::checkpoint::Checkpoint;
-use super::{Adam, BatchRecord, History, OptimizerConfig, PrintLines, Progress, Report};
+use super::schedule::{Moment, Schedule, test_losses};
+use super::{Adam, BatchRecord, History, Optimizer, OptimizerConfig, PrintLines, Progress, Report};
 use crate::Result;
 use crate::data::Batches;
 use crate::model::{Model, predict};
@@ -41,6 +42,7 @@ pub fn fit<'a, M: Model>(model: &'a M, vs: &'a nn::VarStore, train: &'a Batches)
         train,
         test: None,
         optimizer: Adam::new(1e-3).into(),
+        schedule: Schedule::Constant,
         num_epochs: 1,
         checkpoint: None,
         report: Box::new(PrintLines::default()),
@@ -54,6 +56,7 @@ pub struct Fit<'a, M: Model> {
     train: &'a Batches,
     test: Option<&'a Batches>,
     optimizer: OptimizerConfig,
+    schedule: Schedule,
     num_epochs: usize,
     checkpoint: Option<PathBuf>,
     report: Box<dyn Report + 'a>,
@@ -63,6 +66,12 @@ impl<'a, M: Model> Fit<'a, M> {
     /// The optimiser: [`Sgd`](super::Sgd), [`Adam`](super::Adam) or [`AdamW`](super::AdamW).
     pub fn optimizer(mut self, optimizer: impl Into<OptimizerConfig>) -> Self {
         self.optimizer = optimizer.into();
+        self
+    }
+
+    /// How the optimiser's learning rate changes in the course of the run; constant by default.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
         self
     }
 
@@ -104,18 +113,20 @@ impl<'a, M: Model> Fit<'a, M> {
             self.train.split().len(),
             self.train.batch_size()
         );
+        self.schedule.check()?;
         let mut optimizer = self.optimizer.clone().build(self.vs)?;
+        // A checkpoint brings the rate of its last step.
+        let lr = optimizer.lr();
         let mut history = History::of(self.train);
-        let checkpoint = self.checkpoint.take().map(|path| Checkpoint {
-            path,
-            settings: format!("{:?}, {}", self.optimizer, self.train.settings()),
-        });
+        let checkpoint =
+            self.checkpoint.take().map(|path| Checkpoint { path, settings: self.settings() });
         if let Some(checkpoint) = &checkpoint {
             checkpoint.load(self.vs, &mut optimizer, &mut history)?;
         }
         for epoch in history.epochs().len() + 1..=self.num_epochs {
+            let test_losses = test_losses(&history, &self.schedule)?;
             let progress = self
-                .train_epoch(epoch, &mut optimizer)
+                .train_epoch(epoch, &mut optimizer, lr, &test_losses)
                 .with_context(|| format!("epoch {epoch}"))?;
             let tested = self.test.map(|test| predict(self.model, test)).transpose()?;
             let record = history
@@ -129,13 +140,41 @@ impl<'a, M: Model> Fit<'a, M> {
         Ok(history)
     }
 
-    fn train_epoch(&mut self, epoch: usize, optimizer: &mut super::Optimizer) -> Result<Progress> {
+    /// What decides the course of the run, in words.
+    fn settings(&self) -> String {
+        let run = format!("{:?}, {}", self.optimizer, self.train.settings());
+        match self.schedule {
+            Schedule::Constant => run,
+            // What these do in an epoch depends on how many there are in all.
+            schedule @ (Schedule::Cosine { .. } | Schedule::OneCycle { .. }) => {
+                format!("{run}, {schedule:?} over {} epochs", self.num_epochs)
+            }
+            schedule => format!("{run}, {schedule:?}"),
+        }
+    }
+
+    fn train_epoch(
+        &mut self,
+        epoch: usize,
+        optimizer: &mut Optimizer,
+        lr: f64,
+        test_losses: &[f64],
+    ) -> Result<Progress> {
         // Dropout draws from libtorch's generator, whose state cannot be saved.
         tch::manual_seed(self.train.epoch_seed(epoch));
         let mut progress = Progress::new();
         let num_batches = self.train.len();
         for (index, batch) in self.train.epoch(epoch).enumerate() {
             let (images, labels) = batch?;
+            optimizer.set_lr(self.schedule.lr(
+                lr,
+                &Moment {
+                    step: (epoch - 1) * num_batches + index,
+                    steps_per_epoch: num_batches,
+                    num_epochs: self.num_epochs,
+                    test_losses,
+                },
+            ))?;
             let logits = self.model.logits(&images, true)?;
             let loss = logits.f_cross_entropy_loss(
                 &labels,

@@ -6,6 +6,7 @@ use crate::data::Batches;
 use crate::model::Logits;
 use crate::table::Table;
 use anyhow::Context;
+use std::cmp::Ordering;
 
 /// The numbers of one epoch.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +105,43 @@ impl History {
         self.last()?
             .test_accuracy
             .context("the last epoch was not tested: give the run test batches")
+    }
+
+    /// The epoch of highest test accuracy, the first of equals. It was chosen by looking at the test
+    /// set, so it may stand beside the [last](History::last) epoch, not in its place.
+    ///
+    /// # Errors
+    /// When no epoch was tested.
+    ///
+    /// ```
+    /// use mnist_kit::train::{EpochRecord, History};
+    ///
+    /// let mut history = History::new();
+    /// for (epoch, accuracy) in [(1, 0.97), (2, 0.99), (3, 0.98)] {
+    ///     history.push(EpochRecord {
+    ///         epoch,
+    ///         train_loss: 0.1,
+    ///         train_accuracy: 0.98,
+    ///         test_loss: Some(0.1),
+    ///         test_accuracy: Some(accuracy),
+    ///         seconds: 1.0,
+    ///     });
+    /// }
+    /// assert_eq!(history.best()?.epoch, 2);
+    /// assert_eq!(history.last()?.epoch, 3);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn best(&self) -> Result<EpochRecord> {
+        let tested = self.epochs.iter().filter(|record| record.test_accuracy.is_some());
+        let better = |a: &EpochRecord, b: &EpochRecord| {
+            a.test_accuracy.partial_cmp(&b.test_accuracy).unwrap_or(Ordering::Equal)
+        };
+        // max_by takes the last of equals.
+        tested
+            .rev()
+            .max_by(|a, b| better(a, b))
+            .cloned()
+            .context("no epoch was tested: give the run test batches")
     }
 
     /// Seconds of all epochs together.

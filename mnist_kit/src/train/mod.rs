@@ -6,9 +6,11 @@ mod history;
 mod optimizer;
 mod progress;
 mod report;
+mod schedule;
 
 pub use fit::{Fit, fit};
 pub use history::{EpochRecord, History};
 pub use optimizer::{Adam, AdamW, Optimizer, OptimizerConfig, Sgd};
 pub use progress::{BatchRecord, Progress};
 pub use report::{CostLines, EpochLines, LossLines, PrintLines, Report, Silent};
+pub use schedule::{Moment, Schedule, Unit};

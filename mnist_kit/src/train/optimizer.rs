@@ -335,6 +335,13 @@ impl Parameter {
         let [mean, square] = &mut self.state[..] else { unreachable!("Adam keeps two tensors") };
         let _ = mean.f_lerp_(gradient, 1.0 - beta1)?;
         let _ = square.f_lerp_(&gradient.f_square()?, 1.0 - beta2)?;
+        // Where a gradient stays 0 its means fade until they are denormal numbers, on which processors
+        // are slow. As small as this they have no effect on a weight any more.
+        if self.steps % 100 == 0 {
+            for faded in [&mut *mean, &mut *square] {
+                let _ = faded.f_masked_fill_(&faded.f_abs()?.f_lt(1e-30)?, 0.0)?;
+            }
+        }
         // Both means start at 0 and are too small at first; this is what they lack.
         let mean_correction = 1.0 - beta1.powi(self.steps);
         let square_correction = 1.0 - beta2.powi(self.steps);

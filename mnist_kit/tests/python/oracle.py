@@ -183,6 +183,37 @@ def optimizers(folder):
         save_file(model.state_dict(), folder / f"{name}.safetensors")
 
 
+def schedules(folder):
+    """The learning rate of each of 12 epochs of 5 batches, and the losses that the last schedule follows."""
+    from torch.optim import lr_scheduler
+
+    losses = [1.0, 0.8, 0.81, 0.8, 0.79995, 0.7, 0.71, 0.72, 0.73, 0.74, 0.75, 0.76]
+    make = {
+        "step": lambda o: lr_scheduler.StepLR(o, 3, 0.5),
+        "cosine_by_epoch": lambda o: lr_scheduler.CosineAnnealingLR(o, 12),
+        "cosine_by_batch": lambda o: lr_scheduler.CosineAnnealingLR(o, 60),
+        "one_cycle": lambda o: lr_scheduler.OneCycleLR(o, 0.1, total_steps=60, cycle_momentum=False),
+        "reduce_on_plateau": lambda o: lr_scheduler.ReduceLROnPlateau(o, factor=0.2, patience=1),
+    }
+    answer = {"losses": torch.tensor(losses, dtype=torch.float64)}
+    for name, schedule in make.items():
+        optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+        schedule = schedule(optimizer)
+        rates = []
+        for loss in losses:
+            for _ in range(5):
+                rates.append(optimizer.param_groups[0]["lr"])
+                optimizer.step()
+                if name in ("cosine_by_batch", "one_cycle"):
+                    schedule.step()
+            if name == "reduce_on_plateau":
+                schedule.step(loss)
+            elif name in ("step", "cosine_by_epoch"):
+                schedule.step()
+        answer[name] = torch.tensor(rates, dtype=torch.float64)
+    save_file(answer, folder / "schedules.safetensors")
+
+
 def initialisation(folder):
     """Writes a freshly made model."""
     torch.manual_seed(3)
