@@ -24,6 +24,22 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> R
     replace().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Writes a file as a whole or not at all: aside first, then renamed to `path`. Makes missing folders.
+///
+/// # Errors
+/// When the folder cannot be written.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("notes").join("one.txt");
+/// mnist_kit::write_whole(&path, b"whole")?;
+/// assert_eq!(std::fs::read(&path)?, b"whole");
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub fn write_whole(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    replace(path.as_ref(), |aside| Ok(std::fs::write(aside, bytes)?))
+}
+
 /// Where what a lesson makes belongs: `name` in the folder that the environment variable `MNIST_KIT_OUT` names, in
 /// `out` of the current folder where it is not set or empty. Nothing is written yet.
 ///

@@ -27,7 +27,7 @@ pub mod transform;
 
 pub use anyhow::Result;
 pub use environment::environment;
-pub use files::output;
+pub use files::{output, write_whole};
 pub use init::init;
 /// The version of tch that the kit is built on, for what the kit does not wrap.
 pub use tch;

@@ -85,6 +85,27 @@ impl Table {
         )
     }
 
+    /// The table as comma-separated values, for spreadsheets and other programs; without its note.
+    ///
+    /// ```
+    /// use mnist_kit::table::Table;
+    ///
+    /// let mut table = Table::new(["model", "parameters"]);
+    /// table.push(["MLP", "79,510"]);
+    /// assert_eq!(table.to_csv(), "model,parameters\nMLP,\"79,510\"\n");
+    /// ```
+    pub fn to_csv(&self) -> String {
+        let field = |text: &String| {
+            if text.contains([',', '"', '\n', '\r']) {
+                format!("\"{}\"", text.replace('"', "\"\""))
+            } else {
+                text.clone()
+            }
+        };
+        let lines = std::iter::once(&self.header).chain(&self.rows);
+        lines.map(|row| row.iter().map(field).collect::<Vec<_>>().join(",") + "\n").collect()
+    }
+
     /// Shows the table in a notebook; evcxr calls this for the last value of a cell.
     pub fn evcxr_display(&self) {
         evcxr_runtime::mime_type("text/html").text(self.to_html());

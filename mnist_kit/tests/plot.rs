@@ -144,6 +144,7 @@ fn svg_is_small_and_well_formed() -> Result<()> {
     for (name, figure) in every_plot()? {
         let svg = figure.to_svg()?;
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{name}");
+        assert!(svg.contains("max-width:100%"), "{name}: a narrow page would cut it off");
         assert_eq!(count(&svg, "<text "), count(&svg, "</text>"), "{name}");
         for line in svg.lines() {
             // One tag a line, or the text between two.

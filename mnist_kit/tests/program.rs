@@ -1,20 +1,27 @@
 //! The program `mnist`, as a user calls it.
 
 use anyhow::{Context, Result};
+use image::GrayImage;
+use mnist_kit::data::Mnist;
 use mnist_kit::model::{Mlp, load_weights};
 use std::path::Path;
-use std::process::{Command, Output};
-use tch::{Device, nn};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tch::{Device, Tensor, nn};
 
 /// Runs the program without network, cache and data folder: it draws its own digits.
 fn mnist(folder: &Path, args: &[&str]) -> Result<Output> {
+    Ok(command(folder, args).output()?)
+}
+
+fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mnist"));
     command.args(args).current_dir(folder).env_remove("MNIST_KIT_DATA");
     command
         .env("MNIST_KIT_OFFLINE", "1")
         .env("MNIST_KIT_CACHE", folder)
         .env("MNIST_KIT_QUICK", "1");
-    Ok(command.output()?)
+    command
 }
 
 #[test]
@@ -51,6 +58,89 @@ fn a_network_goes_on_from_its_checkpoint() -> Result<()> {
     let second = run("2")?;
     assert!(second.contains("Epoch 2/2: loss") && !second.contains("Epoch 1/2"), "{second}");
     Ok(())
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_leaves_a_checkpoint_to_go_on_from() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let args = ["lenet", "--epochs", "1000", "--checkpoint", "run", "--batch-size", "500"];
+    let mut child = command(folder.path(), &args).stdout(Stdio::null()).spawn()?;
+    let checkpoint = folder.path().join("run");
+    let started = Instant::now();
+    while !checkpoint.exists() {
+        anyhow::ensure!(started.elapsed().as_secs() < 300, "no checkpoint after five minutes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // What Ctrl-C sends.
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
+    assert!(sent.success() && !child.wait()?.success());
+    let epochs = read_history(&checkpoint)?;
+    assert!((1..1000).contains(&epochs), "{epochs} epochs");
+
+    let next = (epochs + 1).to_string();
+    let output = mnist(
+        folder.path(),
+        &["lenet", "--epochs", &next, "--checkpoint", "run", "--batch-size", "500"],
+    )?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout)?;
+    assert!(said.contains(&format!("Epoch {next}/{next}: loss")), "{said}");
+    assert!(!said.contains(&format!("Epoch {epochs}/{next}")), "{said}");
+    Ok(())
+}
+
+/// How many epochs a checkpoint holds.
+fn read_history(checkpoint: &Path) -> Result<i64> {
+    let tensors = Tensor::read_safetensors(checkpoint)?;
+    let history = tensors.iter().find(|(name, _)| name == "history").context("no history")?;
+    Ok(history.1.size()[0])
+}
+
+#[test]
+fn trained_weights_read_pictures() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let run = |args: &[&str]| -> Result<Output> { mnist(folder.path(), args) };
+    assert!(run(&["mlp", "--epochs", "5", "--hidden", "30"])?.status.success());
+    let digit = Mnist::generated(5, 1, 1)?.test.get(0)?.0;
+    let grey = GrayImage::from_raw(28, 28, Vec::<u8>::try_from(digit.flatten(0, -1))?);
+    let mut grey = grey.context("28×28 pixels")?;
+    grey.save(folder.path().join("light.png"))?;
+    image::imageops::invert(&mut grey);
+    grey.save(folder.path().join("dark.bmp"))?;
+
+    let output = run(&["predict", "--weights", "out/mlp.safetensors", "light.png", "dark.bmp"])?;
+    let said = String::from_utf8(output.stdout)?;
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let (light, dark) = said.split_once("dark.bmp: ").context("two answers")?;
+    assert!(light.starts_with("light.png: 28×28 pixels, grey; light on dark"), "{said}");
+    assert!(dark.starts_with("28×28 pixels, grey; dark on light: inverted"), "{said}");
+    let answers = |text: &str| text.lines().skip(1).map(str::to_string).collect::<Vec<_>>();
+    assert_eq!(answers(light), answers(dark), "the same digit");
+    assert_eq!(answers(light).len(), 3);
+    let shares = answers(light).iter().map(|line| share(line)).collect::<Result<Vec<f64>>>()?;
+    assert!(shares.is_sorted_by(|a, b| a >= b), "{said}");
+    assert!(shares[0] > 10.0 && shares.iter().sum::<f64>() < 100.1, "{said}");
+
+    std::fs::write(folder.path().join("words.txt"), "seven")?;
+    let output = run(&["predict", "--weights", "out/mlp.safetensors", "words.txt", "light.png"])?;
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && message.contains("words.txt is no picture"), "{message}");
+    assert!(String::from_utf8(output.stdout)?.contains("light.png: "), "the others are answered");
+
+    let output =
+        run(&["predict", "--weights", "out/mlp.safetensors", "--model", "lenet", "light.png"])?;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("does not fit the model"));
+    std::fs::remove_file(folder.path().join("out/mlp.json"))?;
+    let output = run(&["predict", "--weights", "out/mlp.safetensors", "light.png"])?;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--model"));
+    Ok(())
+}
+
+/// The percentage at the end of a line of the answer.
+fn share(line: &str) -> Result<f64> {
+    let number = line.trim_end_matches(" %").rsplit(' ').next().context("no percentage")?;
+    Ok(number.parse()?)
 }
 
 #[test]

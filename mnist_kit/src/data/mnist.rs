@@ -67,6 +67,7 @@ impl Mnist {
     /// let mnist = Mnist::load_with(&settings)?;
     /// assert!(mnist.is_generated());
     /// assert_eq!(mnist.source().to_string(), "quick mode: a slice of generated digits (not MNIST)");
+    /// assert!(mnist.is_quick());
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn load_with(settings: &Settings) -> Result<Mnist> {
@@ -137,6 +138,11 @@ impl Mnist {
     /// Where the images came from.
     pub fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// Whether this is quick mode's slice of the images; lessons that train for hours then train less.
+    pub fn is_quick(&self) -> bool {
+        matches!(self.source, Source::Slice(_))
     }
 
     /// Whether these are the kit's own digits, not MNIST; outputs and figures then have to say so.

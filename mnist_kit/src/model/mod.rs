@@ -45,6 +45,12 @@ impl<M: nn::ModuleT> Model for M {
     }
 }
 
+impl Model for Box<dyn Model> {
+    fn logits(&self, images: &Tensor, train: bool) -> Result<Tensor> {
+        (**self).logits(images, train)
+    }
+}
+
 /// Checks that `images` are float32 `[N, 1, 28, 28]`.
 fn expect_digits(model: &str, images: &Tensor) -> Result<()> {
     let size = images.size();

@@ -157,9 +157,10 @@ impl Figure {
             Scale { unit: UNIT, snap: UNIT, bitmap: false },
         )?;
         let (_, content) = svg.split_once('>').context("an SVG document without a head")?;
+        // The style lets a page that is narrower than the figure show it smaller, not cut off.
         let head = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" viewBox=\"0 0 {width} {height}\" \
-             stroke-linejoin=\"round\" stroke-linecap=\"round\">",
+             style=\"max-width:100%;height:auto\" stroke-linejoin=\"round\" stroke-linecap=\"round\">",
             self.width, self.height
         );
         // Attributes that say what holds anyway are a third of a grid of images.

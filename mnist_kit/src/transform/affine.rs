@@ -112,6 +112,30 @@ pub fn affine(
     sample(images, &sources, interpolation, fill)
 }
 
+/// Moves all images of a batch by the same number of pixels, `x` to the right and `y` down, to the
+/// nearest whole pixel; what comes in from outside is black.
+///
+/// # Shapes
+/// `images` `[N, C, H, W]`, uint8 or float32; the result has the same shape and dtype.
+///
+/// # Errors
+/// When shape or dtype is another, or a shift is not a finite number.
+///
+/// ```
+/// use mnist_kit::transform::translate;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let image = Tensor::arange(9, (Kind::Float, Device::Cpu)).view([1, 1, 3, 3]);
+/// let down = translate(&image, 0.0, 2.0)?;
+/// assert_eq!(Vec::<f32>::try_from(down.flatten(0, -1))?, [0., 0., 0., 0., 0., 0., 0., 1., 2.]);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub fn translate(images: &Tensor, x: f64, y: f64) -> Result<Tensor> {
+    let movement = Affine { translate: (x, y), ..Affine::default() };
+    let count = images.size().first().map_or(0, |&count| count as usize);
+    affine(images, &vec![movement; count], Interpolation::Nearest, 0.0)
+}
+
 /// Reads every pixel of every image from its source.
 pub(super) fn sample(
     images: &Tensor,

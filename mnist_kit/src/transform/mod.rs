@@ -6,7 +6,7 @@ mod affine;
 mod filters;
 mod random;
 
-pub use affine::{Affine, Interpolation, affine};
+pub use affine::{Affine, Interpolation, affine, translate};
 pub use filters::{gaussian_blur, sobel_magnitude, sobel_x, sobel_y};
 pub use random::{RandomAffine, RandomRotation};
 

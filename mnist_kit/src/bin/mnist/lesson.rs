@@ -2,13 +2,15 @@
 
 use crate::options::Common;
 use crate::progress_bar::EpochBar;
+use crate::saved::Recipe;
 use anyhow::Result;
 use mnist_kit::data::Mnist;
 use mnist_kit::eval::{Evaluation, evaluate};
-use mnist_kit::model::{Model, save_weights, summary};
+use mnist_kit::model::summary;
 use mnist_kit::plot::{confidence, grid, predictions};
 use mnist_kit::train::{History, OptimizerConfig, fit};
 use mnist_kit::transform::Compose;
+use mnist_kit::write_whole;
 use tch::nn;
 
 /// A lesson's own settings, where the options leave them open.
@@ -18,17 +20,17 @@ pub struct Lesson {
     pub epochs: usize,
     pub batch_size: usize,
     pub drop_last: bool,
+    pub recipe: Recipe,
 }
 
 impl Lesson {
-    pub fn run<M: Model>(
+    /// Training images go through `augmentation` first.
+    pub fn run(
         &self,
         common: &Common,
         mnist: &Mnist,
-        train_transform: Compose,
-        test_transform: Compose,
-        optimizer: impl Fn(f64) -> OptimizerConfig,
-        build: impl FnOnce(nn::Path) -> Result<M>,
+        augmentation: Compose,
+        optimizer: OptimizerConfig,
     ) -> Result<()> {
         let device = common.device()?;
         print!("{}", mnist_kit::environment());
@@ -36,20 +38,22 @@ impl Lesson {
 
         let train_batches = mnist.train.batches(common.batch_size.unwrap_or(self.batch_size))?;
         let train_batches = train_batches
-            .transform(&train_transform)
+            .transform(&self.recipe.after(augmentation))
             .shuffle(common.seed.into())
             .drop_last(self.drop_last)
             .device(device);
         let test_batches = mnist.test.batches(common.test_batch_size)?;
-        let test_batches = test_batches.transform(&test_transform).device(device);
+        let test_batches =
+            test_batches.transform(&self.recipe.after(Compose::new())).device(device);
 
         tch::manual_seed(common.seed.into());
         let vs = nn::VarStore::new(device);
-        let model = build(vs.root())?;
+        let model = self.recipe.build(vs.root())?;
         print!("\n{}\n", summary(&vs).table());
 
         let mut run = fit(&model, &vs, &train_batches)
-            .optimizer(optimizer(common.lr))
+            .optimizer(optimizer)
+            .schedule(common.schedule())
             .epochs(common.epochs.unwrap_or(self.epochs))
             .test(&test_batches)
             .report(EpochBar::new()?);
@@ -63,8 +67,11 @@ impl Lesson {
         println!("\nSaved:");
         self.save_figures(common, mnist, &history, &evaluation)?;
         let weights = common.out.join(format!("{}.safetensors", self.name));
-        save_weights(&vs, &weights)?;
+        self.recipe.save(&vs, &weights)?;
         println!("  {}", weights.display());
+        let numbers = common.out.join(format!("{}_history.csv", self.name));
+        write_whole(&numbers, history.table().to_csv().as_bytes())?;
+        println!("  {}", numbers.display());
         Ok(())
     }
 

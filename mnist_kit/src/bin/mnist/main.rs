@@ -2,14 +2,17 @@
 
 mod lesson;
 mod options;
+mod predict;
 mod progress_bar;
+mod saved;
 
 use clap::{Parser, Subcommand};
 use lesson::Lesson;
-use mnist_kit::model::{Cnn, DeepCnn, LeNet, Mlp, ResNet};
 use mnist_kit::train::{Adam, Sgd};
 use mnist_kit::transform::{Compose, RandomAffine, RandomRotation};
 use options::Common;
+use predict::Predict;
+use saved::{Architecture, Recipe};
 
 /// Train the models of the mnist_kit lessons and save their figures and weights.
 #[derive(Parser)]
@@ -37,46 +40,51 @@ enum Command {
     DeepCnn(Common),
     /// Lesson 4: a residual network on augmented images; Adam 1e-3, batches of 64, 9 epochs
     Resnet(Common),
+    /// Read pictures of digits with weights that a lesson has saved
+    Predict(Predict),
 }
 
 fn main() -> anyhow::Result<()> {
     mnist_kit::init();
     let adam = |lr| Adam::new(lr).into();
-    let bytes_to_shares = || Compose::new().to_tensor();
+    let plain = Compose::new();
     match Cli::parse().command {
         Command::Mlp { hidden, common } => {
             let mnist = common.load()?;
             let (mean, std) = mnist.train.head(1000).mean_std()?;
-            let transform = bytes_to_shares().normalize(mean, std).flatten();
-            let lesson = Lesson { name: "mlp", epochs: 3, batch_size: 128, drop_last: false };
-            lesson.run(&common, &mnist, transform.clone(), transform, adam, |path| {
-                Mlp::new(path, hidden)
-            })
+            let recipe = Recipe { model: Architecture::Mlp, hidden: Some(hidden), mean, std };
+            let lesson =
+                Lesson { name: "mlp", epochs: 3, batch_size: 128, drop_last: false, recipe };
+            lesson.run(&common, &mnist, plain, adam(common.lr))
         }
         Command::Lenet(common) => {
-            let lesson = Lesson { name: "lenet", epochs: 21, batch_size: 128, drop_last: false };
-            let sgd = |lr| Sgd::new(lr).momentum(0.9).into();
-            let (train, test) = (bytes_to_shares(), bytes_to_shares());
-            lesson.run(&common, &common.load()?, train, test, sgd, |path| Ok(LeNet::new(path)))
+            let recipe = Recipe::usual(Architecture::Lenet);
+            let lesson =
+                Lesson { name: "lenet", epochs: 21, batch_size: 128, drop_last: false, recipe };
+            let sgd = Sgd::new(common.lr).momentum(0.9).into();
+            lesson.run(&common, &common.load()?, plain, sgd)
         }
         Command::Cnn(common) => {
-            let lesson = Lesson { name: "cnn", epochs: 15, batch_size: 100, drop_last: true };
-            let (train, test) = (bytes_to_shares(), bytes_to_shares());
-            lesson.run(&common, &common.load()?, train, test, adam, |path| Ok(Cnn::new(path)))
+            let recipe = Recipe::usual(Architecture::Cnn);
+            let lesson =
+                Lesson { name: "cnn", epochs: 15, batch_size: 100, drop_last: true, recipe };
+            lesson.run(&common, &common.load()?, plain, adam(common.lr))
         }
         Command::DeepCnn(common) => {
-            let lesson = Lesson { name: "deep_cnn", epochs: 15, batch_size: 100, drop_last: true };
-            let (train, test) = (bytes_to_shares(), bytes_to_shares());
-            lesson.run(&common, &common.load()?, train, test, adam, |path| Ok(DeepCnn::new(path)))
+            let recipe = Recipe::usual(Architecture::DeepCnn);
+            let lesson =
+                Lesson { name: "deep_cnn", epochs: 15, batch_size: 100, drop_last: true, recipe };
+            lesson.run(&common, &common.load()?, plain, adam(common.lr))
         }
         Command::Resnet(common) => {
-            let lesson = Lesson { name: "resnet", epochs: 9, batch_size: 64, drop_last: false };
-            let augmented = Compose::new()
+            let recipe = Recipe::usual(Architecture::Resnet);
+            let lesson =
+                Lesson { name: "resnet", epochs: 9, batch_size: 64, drop_last: false, recipe };
+            let augmentation = plain
                 .then(RandomRotation::new(10.0))
                 .then(RandomAffine::new(0.0).shear(10.0).scale(0.8, 1.2));
-            let train = augmented.to_tensor().normalize(0.5, 0.5);
-            let test = bytes_to_shares().normalize(0.5, 0.5);
-            lesson.run(&common, &common.load()?, train, test, adam, |path| Ok(ResNet::new(path)))
+            lesson.run(&common, &common.load()?, augmentation, adam(common.lr))
         }
+        Command::Predict(predict) => predict.run(),
     }
 }

@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use mnist_kit::data::{Mnist, Settings};
 use mnist_kit::plot::Figure;
+use mnist_kit::train::Schedule;
 use std::path::PathBuf;
 use tch::Device;
 
@@ -21,6 +22,9 @@ pub struct Common {
     /// Learning rate
     #[arg(long, default_value_t = 1e-3)]
     pub lr: f64,
+    /// How the learning rate changes in the course of the run
+    #[arg(long, value_enum, default_value_t = ScheduleChoice::Constant)]
+    schedule: ScheduleChoice,
     /// Seed of the weights and of the order of the images
     #[arg(long, default_value_t = 42)]
     pub seed: u32,
@@ -49,6 +53,16 @@ enum DeviceChoice {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum ScheduleChoice {
+    /// As it is
+    Constant,
+    /// Falling to 0 along half a cosine
+    Cosine,
+    /// Rising to --lr in the first third, then falling to 0
+    OneCycle,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum Format {
     Png,
     Svg,
@@ -67,6 +81,14 @@ impl Common {
                 Device::Cuda(0)
             }
         })
+    }
+
+    pub fn schedule(&self) -> Schedule {
+        match self.schedule {
+            ScheduleChoice::Constant => Schedule::Constant,
+            ScheduleChoice::Cosine => Schedule::cosine(),
+            ScheduleChoice::OneCycle => Schedule::one_cycle(),
+        }
     }
 
     pub fn load(&self) -> Result<Mnist> {

@@ -1,0 +1,66 @@
+//! What a trained model reads in pictures of digits.
+
+use crate::saved::{Architecture, Recipe};
+use anyhow::Result;
+use clap::Args;
+use mnist_kit::data::{Picture, read_picture};
+use mnist_kit::model::Model;
+use mnist_kit::transform::Compose;
+use std::path::PathBuf;
+use tch::Kind;
+
+#[derive(Args)]
+pub struct Predict {
+    /// Weights that a lesson has saved
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// Model that the weights belong to [default: as the .json file beside them says]
+    #[arg(long, value_enum)]
+    model: Option<Architecture>,
+    /// Pictures of one digit each: PNG, JPEG, GIF, BMP or WebP, any size, grey or in colour, light on
+    /// dark or dark on light
+    #[arg(required = true, value_name = "IMAGE")]
+    pictures: Vec<PathBuf>,
+}
+
+impl Predict {
+    pub fn run(&self) -> Result<()> {
+        let recipe = match self.model {
+            Some(model) => Recipe::usual(model),
+            None => Recipe::read(&self.weights)?,
+        };
+        let model = recipe.load(&self.weights)?;
+        let mut unreadable = 0;
+        for path in &self.pictures {
+            match read_picture(path).and_then(|picture| answer(&recipe, &model, &picture)) {
+                Ok(lines) => println!("{}: {lines}", path.display()),
+                // One bad file does not hide the answers for the others.
+                Err(error) => {
+                    unreadable += 1;
+                    eprintln!("{error:#}");
+                }
+            }
+        }
+        anyhow::ensure!(
+            unreadable == 0,
+            "{unreadable} of {} pictures could not be read",
+            self.pictures.len()
+        );
+        Ok(())
+    }
+}
+
+/// What was done to the picture, and the three most probable digits.
+fn answer(recipe: &Recipe, model: &impl Model, picture: &Picture) -> Result<String> {
+    let images = recipe.after(Compose::new()).apply(&picture.image.unsqueeze(0))?;
+    let _no_grad = tch::no_grad_guard();
+    let probabilities = model.logits(&images, false)?.f_softmax(-1, Kind::Float)?.f_get(0)?;
+    let (shares, digits) = probabilities.f_topk(3, 0, true, true)?;
+    let shares = Vec::<f64>::try_from(shares)?;
+    let digits = Vec::<i64>::try_from(digits)?;
+    let mut lines = picture.steps.join("; ");
+    for (digit, share) in digits.iter().zip(shares) {
+        lines.push_str(&format!("\n  {digit}  {:6.2} %", 100.0 * share));
+    }
+    Ok(lines)
+}

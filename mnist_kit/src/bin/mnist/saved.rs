@@ -1,0 +1,97 @@
+//! Weights with a note beside them that says which model they belong to and what images it expects.
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use mnist_kit::model::{Cnn, DeepCnn, LeNet, Mlp, Model, ResNet, load_weights, save_weights};
+use mnist_kit::transform::Compose;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use tch::{Device, nn};
+
+/// A model of the lessons.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Architecture {
+    Mlp,
+    Lenet,
+    Cnn,
+    DeepCnn,
+    Resnet,
+}
+
+/// What the weights alone do not tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    pub model: Architecture,
+    /// Neurons of the perceptron's hidden layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<i64>,
+    /// Subtracted from pixels of 0–1.
+    pub mean: f64,
+    /// Divides what is left.
+    pub std: f64,
+}
+
+impl Recipe {
+    /// The recipe of a lesson; the perceptron's with mean and deviation of MNIST's training pixels.
+    pub fn usual(model: Architecture) -> Recipe {
+        let (mean, std) = match model {
+            Architecture::Mlp => (0.1307, 0.3081),
+            Architecture::Resnet => (0.5, 0.5),
+            Architecture::Lenet | Architecture::Cnn | Architecture::DeepCnn => (0.0, 1.0),
+        };
+        Recipe { model, hidden: None, mean, std }
+    }
+
+    /// Ends a transform with what brings pixels to the model's scale.
+    pub fn after(&self, transform: Compose) -> Compose {
+        let shares = transform.to_tensor();
+        match (self.mean, self.std) {
+            (0.0, 1.0) => shares,
+            (mean, std) => shares.normalize(mean, std),
+        }
+    }
+
+    pub fn build(&self, path: nn::Path) -> Result<Box<dyn Model>> {
+        Ok(match self.model {
+            Architecture::Mlp => Box::new(Mlp::new(path, self.hidden.unwrap_or(100))?),
+            Architecture::Lenet => Box::new(LeNet::new(path)),
+            Architecture::Cnn => Box::new(Cnn::new(path)),
+            Architecture::DeepCnn => Box::new(DeepCnn::new(path)),
+            Architecture::Resnet => Box::new(ResNet::new(path)),
+        })
+    }
+
+    /// Saves the weights, and the recipe beside them.
+    pub fn save(&self, vs: &nn::VarStore, weights: &Path) -> Result<()> {
+        save_weights(vs, weights)?;
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        mnist_kit::write_whole(beside(weights), text.as_bytes())
+    }
+
+    /// Reads the recipe beside a file of weights.
+    pub fn read(weights: &Path) -> Result<Recipe> {
+        let path = beside(weights);
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!(
+                "cannot read {}, which says what model {} belongs to; training writes both, or name it with --model",
+                path.display(),
+                weights.display()
+            )
+        })?;
+        serde_json::from_str(&text).with_context(|| format!("{} is no recipe", path.display()))
+    }
+
+    /// The model with its weights.
+    pub fn load(&self, weights: &Path) -> Result<Box<dyn Model>> {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let model = self.build(vs.root())?;
+        load_weights(&vs, weights)?;
+        Ok(model)
+    }
+}
+
+/// `resnet.safetensors` → `resnet.json`.
+fn beside(weights: &Path) -> PathBuf {
+    weights.with_extension("json")
+}
