@@ -2,16 +2,21 @@
 //! layers.
 
 pub use crate::data::{Batches, Mnist, Split};
-pub use crate::eval::{ConfusionMatrix, Evaluation, Prediction, evaluate};
-pub use crate::model::{
-    Activation, Cnn, Conv2d, DeepCnn, LeNet, Mlp, MlpConfig, Model, ResNet, ResidualBlock,
-    batch_norm2d, conv2d, conv2d_without_bias, linear, linear_xavier, load_weights, predict,
-    save_weights, summary,
+pub use crate::eval::{
+    Bins, ConfusionMatrix, Evaluation, Prediction, average_precisions, evaluate, f1_scores,
+    grad_cam,
 };
-pub use crate::plot::{Figure, GridItem, Lines, confidence, grid, grid_of, predictions};
+pub use crate::model::{
+    Activation, Backbone, Cnn, Conv2d, DeepCnn, LeNet, Mlp, MlpConfig, Model, ResNet,
+    ResidualBlock, batch_norm2d, conv2d, conv2d_without_bias, features, linear, linear_xavier,
+    load_pretrained, load_weights, predict, save_weights, summary, train_only,
+};
+pub use crate::plot::{
+    Bars, Figure, GridItem, Lines, confidence, confidence_histogram, grid, grid_of, predictions,
+};
 pub use crate::table::{Table, thousands};
 pub use crate::train::{
-    Adam, AdamW, CostLines, EpochLines, EpochRecord, History, LossLines, Optimizer, Progress,
+    Adam, AdamW, CostLines, EpochLines, EpochRecord, History, Loss, LossLines, Optimizer, Progress,
     Schedule, Sgd, Silent, fit,
 };
 pub use crate::transform::{

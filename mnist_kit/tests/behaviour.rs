@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use mnist_kit::data::{Mnist, Split};
-use mnist_kit::eval::{ConfusionMatrix, evaluate};
+use mnist_kit::eval::{Bins, ConfusionMatrix, Reliability, evaluate};
 use mnist_kit::model::{
     Activation, Mlp, MlpConfig, Model, load_weights, named_parameters, save_weights, summary,
 };
@@ -127,8 +127,8 @@ fn a_split_of_the_wrong_kind_is_refused() {
     assert!(wrong.contains("3 images but 2 labels"), "{wrong}");
     let wrong = message(Split::new("train", images(), labels(&[0, 1, 10]), 10));
     assert!(wrong.contains("labels run from 0 to 10, expected 0 to 9"), "{wrong}");
-    let wrong = message(Split::new("train", images().to_kind(Kind::Float), labels(&[0, 1, 2]), 10));
-    assert!(wrong.contains("expected Uint8 [N, C, H, W]"), "{wrong}");
+    let wrong = message(Split::new("train", images().to_kind(Kind::Int64), labels(&[0, 1, 2]), 10));
+    assert!(wrong.contains("expected Uint8 or Float [N, C, H, W]"), "{wrong}");
     assert!(message(numbered(3).batches(0)).contains("batch size 0"));
     assert!(message(numbered(3).select(&[3])).contains("no image 3"));
     assert!(message(numbered(3).get(3)).contains("no image 3"));
@@ -299,7 +299,10 @@ fn weights_that_do_not_fit_are_listed_and_change_nothing() -> Result<()> {
     let bytes = std::fs::read(&path)?;
     for cut in [0, 7, 100, bytes.len() - 1] {
         std::fs::write(&path, &bytes[..cut])?;
-        assert!(message(load_weights(&small, &path)).contains("expected a safetensors file"));
+        assert!(
+            message(load_weights(&small, &path))
+                .contains("neither a safetensors file nor a .pth file")
+        );
     }
     Ok(())
 }
@@ -349,5 +352,30 @@ fn progress_weighs_every_image_and_notices_divergence() -> Result<()> {
     );
     progress.batch(&Tensor::from(f32::NAN), &logits, &Tensor::from_slice(&[0i64, 0, 0]))?;
     assert!(progress.mean_loss().is_err());
+    Ok(())
+}
+
+#[test]
+fn bins_of_equal_width_and_of_equal_mass() -> Result<()> {
+    let confidences = [0.05, 0.1, 0.5, 0.55, 0.95, 1.0];
+    let right = [false, true, true, false, true, true];
+    let width = Reliability::new(&confidences, &right, Bins::EqualWidth(10))?;
+    let counts: Vec<usize> = width.bins().iter().map(|bin| bin.count).collect();
+    assert_eq!(counts, [1, 1, 0, 0, 0, 2, 0, 0, 0, 2], "0.1 opens a bin, 1.0 is in the last");
+    assert_eq!(width.bins()[5].accuracy, 0.5);
+    assert_eq!(width.table().rows().len(), 4, "empty bins are left out");
+    let mass = Reliability::new(&confidences, &right, Bins::EqualMass(4))?;
+    let counts: Vec<usize> = mass.bins().iter().map(|bin| bin.count).collect();
+    assert_eq!(counts, [1, 2, 1, 2]);
+    assert_eq!(mass.bins()[3].range, (0.95, 1.0));
+    for (confidences, right, bins) in [
+        (&[0.5][..], &[true, false][..], Bins::EqualWidth(10)),
+        (&[], &[], Bins::EqualWidth(10)),
+        (&[1.5], &[true], Bins::EqualWidth(10)),
+        (&[f64::NAN], &[true], Bins::EqualMass(10)),
+        (&[0.5], &[true], Bins::EqualMass(0)),
+    ] {
+        assert!(Reliability::new(confidences, right, bins).is_err(), "{confidences:?}");
+    }
     Ok(())
 }

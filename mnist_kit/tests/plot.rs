@@ -3,8 +3,11 @@
 use anyhow::Result;
 use image::RgbImage;
 use mnist_kit::data::{Mnist, Split};
-use mnist_kit::eval::{ConfusionMatrix, Prediction};
-use mnist_kit::plot::{Figure, GridItem, Lines, confidence, grid, grid_of, predictions, theme};
+use mnist_kit::eval::{Bins, ConfusionMatrix, Prediction, Reliability};
+use mnist_kit::plot::{
+    Bars, Figure, GridItem, Lines, confidence, confidence_histogram, grid, grid_of, predictions,
+    theme,
+};
 use mnist_kit::train::{EpochRecord, History};
 use proptest::prelude::*;
 use std::fs;
@@ -55,6 +58,26 @@ fn confusion(classes: i64) -> ConfusionMatrix {
     ConfusionMatrix::new(&truths, &predicted, classes as usize).unwrap()
 }
 
+fn balance() -> Result<Figure> {
+    let classes = (0..10).map(|class| class.to_string());
+    Bars::new("Class", "Images", classes)
+        .series("train", (0..10).map(|class| 900.0 + 20.0 * f64::from(class)))
+        .series("validation", [180.0; 10])
+        .series("test", [200.0; 10])
+        .plot()
+}
+
+/// A model that is too sure: where it says 0.9 it is right in about 0.8 of the cases.
+fn reliability(bins: Bins) -> Result<Reliability> {
+    let confidences: Vec<f64> = (0..500).map(|i| (0.3 + f64::from(i) / 700.0).min(1.0)).collect();
+    let right: Vec<bool> = confidences
+        .iter()
+        .enumerate()
+        .map(|(i, c)| (i * 37 % 100) as f64 / 100.0 < c - 0.1)
+        .collect();
+    Reliability::new(&confidences, &right, bins)
+}
+
 fn every_plot() -> Result<Vec<(&'static str, Figure)>> {
     let long = "a title that is much longer than the picture below it is wide, by far";
     Ok(vec![
@@ -69,6 +92,11 @@ fn every_plot() -> Result<Vec<(&'static str, Figure)>> {
         ("confusion", confusion(10).plot()?.title(long)),
         ("small confusion", confusion(2).plot_normalized()?),
         ("large confusion", confusion(26).plot()?),
+        ("bars", balance()?.title(long)),
+        ("class counts", split(47).class_counts()?.plot()?),
+        ("reliability", reliability(Bins::EqualWidth(10))?.plot()?.title("Reliability")),
+        ("equal mass", reliability(Bins::EqualMass(15))?.plot()?),
+        ("confidences", confidence_histogram(&[0.2, 0.9, 0.99, 1.0], &[false, true, true, true])?),
         (
             "lines",
             (0..9)
@@ -184,6 +212,43 @@ fn pixels_stay_crisp() -> Result<()> {
     let picture = decode(&grid_of(&[GridItem::new(&board, "")?], 1, 1)?.to_png()?);
     let other = picture.pixels().filter(|pixel| !matches!(pixel.0, [0, 0, 0] | [255, 255, 255]));
     assert_eq!(other.count(), 0);
+    Ok(())
+}
+
+#[test]
+fn a_map_colours_an_image_where_it_is_high() -> Result<()> {
+    let black = Tensor::zeros([1, 4, 4], (Kind::Uint8, tch::Device::Cpu));
+    let map = Tensor::from_slice2(&[[0.0f32, 0.0], [0.0, 2.0]]);
+    let item = GridItem::overlay(&black, &map, "map")?;
+    let svg = grid_of(&[item], 1, 1)?.to_svg()?;
+    let theme::Color(red, green, blue) = theme::VERMILLION;
+    let highest = [red, green, blue].map(|level| (0.75 * f64::from(level)).round() as u8);
+    assert_eq!(rects(&svg, theme::Color(highest[0], highest[1], highest[2])), 1, "one corner");
+    assert!(rects(&svg, theme::Color(0, 0, 0)) > 0, "the others stay");
+    let plain = GridItem::overlay(&black, &map.zeros_like(), "map")?;
+    assert_eq!(
+        grid_of(&[plain], 1, 1)?.to_svg()?,
+        grid_of(&[GridItem::new(&black, "map")?], 1, 1)?.to_svg()?
+    );
+    for wrong in [&map - 1.0, &map / 0.0, map.view([4]), map.to_kind(Kind::Uint8)] {
+        assert!(GridItem::overlay(&black, &wrong, "map").is_err());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_bar_is_as_high_as_its_number() -> Result<()> {
+    let bars =
+        |heights: [f64; 2]| Bars::new("Class", "Images", ["a", "b"]).series("n", heights).plot();
+    let svg = bars([2.0, 0.0])?.to_svg()?;
+    assert_eq!(rects(&svg, theme::BLUE), 2);
+    assert!(writes(&svg, "a") && writes(&svg, "b") && writes(&svg, "2.0"), "{svg}");
+    for wrong in [bars([1.0, -1.0]), bars([f64::NAN, 0.0])] {
+        assert!(message(wrong).contains("expected 0 or more"));
+    }
+    let three = Bars::new("Class", "Images", ["a", "b"]).series("n", [1.0, 2.0, 3.0]).plot();
+    assert!(message(three).contains("3 bars for 2 categories"));
+    assert!(message(Bars::new("Class", "Images", ["a"]).plot()).contains("add a series"));
     Ok(())
 }
 

@@ -4,8 +4,11 @@ mod common;
 
 use anyhow::{Context, Result, ensure};
 use common::{generator, run_python};
-use mnist_kit::data::Mnist;
-use mnist_kit::model::{Cnn, DeepCnn, LeNet, Mlp, Model, ResNet, load_weights, save_weights};
+use mnist_kit::data::{Mnist, Split};
+use mnist_kit::eval::{Bins, average_precisions, evaluate, f1_scores, grad_cam};
+use mnist_kit::model::{
+    Backbone, Cnn, DeepCnn, LeNet, Mlp, Model, ResNet, load_weights, save_weights,
+};
 use mnist_kit::train::{Adam, AdamW, Moment, OptimizerConfig, Schedule, Sgd, Silent, Unit, fit};
 use mnist_kit::transform::{Affine, Compose, Interpolation, affine};
 use std::collections::HashMap;
@@ -239,6 +242,82 @@ fn a_resize_is_torchvisions() -> Result<()> {
             let transform = Compose::new().to_tensor().resize(side, side);
             assert_close(&transform.apply(&images)?, &theirs, 1e-5).context(side)?;
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn calibration_and_multi_label_measures_are_torchmetrics() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    if !oracle("calibration", folder.path()) {
+        return Ok(());
+    }
+    let answer = read(&folder.path().join("calibration.safetensors"))?;
+    let images = Tensor::zeros([500, 1, 1, 10], (Kind::Uint8, Device::Cpu));
+    let split = Split::new("test", images, answer["labels"].shallow_clone(), 10)?;
+    // A model whose answers are known: the evaluation gets the logits as they are.
+    let known = Known(answer["logits"].shallow_clone());
+    let evaluation = evaluate(&known, &split.batches(500)?)?;
+    for bins in [5, 10, 15] {
+        let ours = evaluation.reliability(Bins::EqualWidth(bins))?.ece();
+        let theirs = answer[&format!("ece.{bins}")].double_value(&[]);
+        assert!((ours - theirs).abs() < 1e-6, "{bins} bins: {ours}, {theirs}");
+    }
+    let brier = evaluation.brier()?;
+    assert!((brier - answer["brier"].double_value(&[])).abs() < 1e-6, "{brier}");
+    let temperature = evaluation.best_temperature()?;
+    let theirs = answer["temperature"].double_value(&[]);
+    assert!((temperature - theirs).abs() < 2e-3, "{temperature}, {theirs}");
+    let cooled = evaluation.with_temperature(temperature)?;
+    assert!(cooled.loss() < evaluation.loss());
+    assert_eq!(cooled.accuracy(), evaluation.accuracy());
+
+    let (scores, truths) = (&answer["scores"], &answer["truths"]);
+    for (ours, name) in [
+        (f1_scores(scores, truths, 0.52)?, "f1"),
+        (average_precisions(scores, truths)?, "average_precision"),
+    ] {
+        assert_close(&Tensor::from_slice(&ours), &answer[name], 1e-6).context(name)?;
+    }
+    Ok(())
+}
+
+/// Gives the same logits whatever it is shown.
+struct Known(Tensor);
+
+impl Model for Known {
+    fn logits(&self, _images: &Tensor, _train: bool) -> Result<Tensor> {
+        Ok(self.0.shallow_clone())
+    }
+}
+
+#[test]
+fn grad_cam_is_captums() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    if !oracle("grad_cam", folder.path()) {
+        return Ok(());
+    }
+    let answer = read(&folder.path().join("answer.safetensors"))?;
+    let images = &answer["images"];
+    for (name, layers) in
+        [("resnet18", ["layer2", "layer4.0"]), ("mobilenet_v2", ["features.10", "features.18"])]
+    {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let model = match name {
+            "resnet18" => Backbone::resnet18(vs.root(), 10),
+            _ => Backbone::mobilenet_v2(vs.root(), 10),
+        };
+        load_weights(&vs, folder.path().join(format!("{name}.safetensors")))?;
+        for layer in layers {
+            let ours = grad_cam(&model, images, layer, &[3, 7])?;
+            let theirs = &answer[&format!("{name}.{layer}")];
+            let scale = theirs.max().double_value(&[]).max(1e-12);
+            assert_close(&(ours / scale), &(theirs / scale), 1e-4)
+                .with_context(|| format!("{name}, {layer}"))?;
+        }
+        ensure!(grad_cam(&model, images, "layer9", &[3, 7]).is_err());
+        ensure!(grad_cam(&model, images, layers[0], &[3, 10]).is_err());
+        ensure!(grad_cam(&model, images, layers[0], &[3]).is_err());
     }
     Ok(())
 }

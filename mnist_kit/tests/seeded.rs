@@ -6,8 +6,8 @@ use anyhow::Result;
 use common::generator;
 use mnist_kit::data::{Batches, Mnist};
 use mnist_kit::eval::evaluate;
-use mnist_kit::model::{Mlp, MlpConfig};
-use mnist_kit::train::{Adam, Schedule, Silent, fit};
+use mnist_kit::model::{Mlp, MlpConfig, load_weights};
+use mnist_kit::train::{Adam, AdamW, Loss, Schedule, Silent, fit};
 use mnist_kit::transform::{Compose, RandomRotation};
 use tch::{Device, nn};
 
@@ -141,5 +141,67 @@ fn a_run_goes_on_from_its_checkpoint_along_the_same_curve() -> Result<()> {
     assert!(
         refused(run(4, Some("run"), &train_batches)).contains("cannot go on from the checkpoint")
     );
+    Ok(())
+}
+
+#[test]
+fn a_run_keeps_its_best_epoch_and_stops_when_it_no_longer_improves() -> Result<()> {
+    let _alone = generator();
+    let folder = tempfile::tempdir()?;
+    let best = folder.path().join("best.safetensors");
+    let digits = Mnist::generated(3, 200, 100)?;
+    let transform = Compose::new().to_tensor();
+    let train_batches = digits.train.batches(50)?.transform(&transform).shuffle(1);
+    let test_batches = digits.test.batches(100)?.transform(&transform);
+    tch::manual_seed(9);
+    let vs = nn::VarStore::new(Device::Cpu);
+    let model = Mlp::new(vs.root(), 20)?;
+    let history = fit(&model, &vs, &train_batches)
+        .optimizer(Adam::new(1e-2))
+        .epochs(200)
+        .test(&test_batches)
+        .keep_best(&best)
+        .early_stopping(3)
+        .report(Silent)
+        .run()?;
+    let best_epoch = history.best()?;
+    assert_eq!(history.epochs().len(), best_epoch.epoch + 3, "three epochs after the best");
+    load_weights(&vs, &best)?;
+    assert_eq!(Some(evaluate(&model, &test_batches)?.accuracy()), best_epoch.test_accuracy);
+    Ok(())
+}
+
+#[test]
+fn a_part_of_the_model_learns_at_a_rate_of_its_own() -> Result<()> {
+    let _alone = generator();
+    let digits = Mnist::generated(3, 50, 10)?;
+    let batches = digits.train.batches(50)?.transform(&Compose::new().to_tensor());
+    let run = |lr: f64, rates: &[(&str, f64)], loss: Loss| -> Result<_> {
+        tch::manual_seed(9);
+        let vs = nn::VarStore::new(Device::Cpu);
+        let model = Mlp::new(vs.root(), 20)?;
+        let mut fit = fit(&model, &vs, &batches).optimizer(AdamW::new(lr)).loss(loss);
+        for (prefix, factor) in rates {
+            fit = fit.rate(prefix, *factor);
+        }
+        fit.report(Silent).run()?;
+        Ok(vs.variables())
+    };
+    let plain = Loss::default();
+    let slow = run(1e-3, &[], plain)?;
+    let fast = run(1e-2, &[], plain)?;
+    let mixed = run(1e-3, &[("layers.2", 10.0)], plain)?;
+    assert_eq!(mixed["layers.0.weight"], slow["layers.0.weight"]);
+    let difference = (&mixed["layers.2.weight"] - &fast["layers.2.weight"]).abs().max();
+    assert!(difference.double_value(&[]) < 1e-7);
+    assert!(refused(run(1e-3, &[("head", 10.0)], plain)).contains("no parameter is called head"));
+    let smooth = run(1e-3, &[], Loss::CrossEntropy { label_smoothing: 0.1 })?;
+    assert_ne!(smooth["layers.0.weight"], slow["layers.0.weight"]);
+    assert_ne!(
+        run(1e-3, &[], Loss::BinaryCrossEntropy)?["layers.2.weight"],
+        slow["layers.2.weight"]
+    );
+    let wrong = Loss::CrossEntropy { label_smoothing: 1.0 };
+    assert!(refused(run(1e-3, &[], wrong)).contains("label smoothing 1"));
     Ok(())
 }

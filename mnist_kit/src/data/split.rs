@@ -3,6 +3,9 @@
 use crate::Result;
 use crate::table::{Table, thousands};
 use anyhow::{bail, ensure};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
 /// Images and labels of one split (train or test), resident in memory.
@@ -33,15 +36,16 @@ impl Split {
     /// A split from its tensors.
     ///
     /// # Shapes
-    /// `images` `[N, C, H, W]`, uint8; `labels` `[N]`, int64 in `0..num_classes`.
+    /// `images` `[N, C, H, W]`, uint8 pixels, or float32 for features that a model has made of them;
+    /// `labels` `[N]`, int64 in `0..num_classes`.
     ///
     /// # Errors
     /// When a shape or dtype is another, the lengths differ, or a label is out of range.
     pub fn new(name: &str, images: Tensor, labels: Tensor, num_classes: i64) -> Result<Split> {
         let (image_size, label_size) = (images.size(), labels.size());
         ensure!(
-            image_size.len() == 4 && images.kind() == Kind::Uint8,
-            "{name}: images are {:?} {image_size:?}, expected Uint8 [N, C, H, W]",
+            image_size.len() == 4 && matches!(images.kind(), Kind::Uint8 | Kind::Float),
+            "{name}: images are {:?} {image_size:?}, expected Uint8 or Float [N, C, H, W]",
             images.kind()
         );
         ensure!(
@@ -159,6 +163,62 @@ impl Split {
         })
     }
 
+    /// Disjoint parts of these names and sizes, drawn at random from `seed`, each with the classes in
+    /// the shares that they have here.
+    ///
+    /// A class's share of a part is rounded to a whole number, so that the sizes come out exactly:
+    /// the largest remainders are rounded up. Images keep their order.
+    ///
+    /// # Errors
+    /// When a class has too few images for its shares of all parts, or so few that a part would have
+    /// none of it.
+    ///
+    /// ```
+    /// use mnist_kit::data::Mnist;
+    ///
+    /// let digits = Mnist::generated(7, 500, 10)?;
+    /// let parts = digits.train.stratified(&[("train", 100), ("validation", 50)], 42)?;
+    /// assert_eq!(parts[0].class_counts()?.counts(), [10; 10]);
+    /// assert_eq!(parts[1].class_counts()?.counts(), [5; 10]);
+    /// assert!(digits.test.stratified(&[("test", 11)], 42).is_err());
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn stratified(&self, parts: &[(&str, usize)], seed: u64) -> Result<Vec<Split>> {
+        let counts = self.class_counts()?.counts;
+        let mut by_class: Vec<Vec<i64>> = vec![Vec::new(); counts.len()];
+        for (index, label) in Vec::<i64>::try_from(&self.labels)?.into_iter().enumerate() {
+            by_class[label as usize].push(index as i64);
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for indices in &mut by_class {
+            indices.shuffle(&mut rng);
+        }
+        let mut splits = Vec::new();
+        for &(name, size) in parts {
+            let mut chosen = Vec::new();
+            for (class, share) in shares(&counts, size).into_iter().enumerate() {
+                let left = by_class[class].len();
+                ensure!(
+                    share <= left && (share > 0 || counts[class] == 0),
+                    "{}: class {class} has {} images, {left} of them left for {share} of the {size} \
+                     of {name}; expected at least one for each part, and no more than there are",
+                    self.name,
+                    counts[class]
+                );
+                chosen.extend(by_class[class].split_off(left - share));
+            }
+            ensure!(
+                chosen.len() == size,
+                "{}: {size} images for {name}, but there are {}",
+                self.name,
+                self.len()
+            );
+            chosen.sort_unstable();
+            splits.push(Split { name: name.to_string(), ..self.select(&chosen)? });
+        }
+        Ok(splits)
+    }
+
     /// The first `count` images, or all where there are fewer.
     pub fn head(&self, count: usize) -> Split {
         let count = count.min(self.len()) as i64;
@@ -203,6 +263,20 @@ impl Split {
     }
 }
 
+/// Splits `size` in proportion to the counts, by largest remainders.
+fn shares(counts: &[i64], size: usize) -> Vec<usize> {
+    let total = counts.iter().sum::<i64>().max(1) as usize;
+    let exact = |count: i64| (size * count as usize / total, size * count as usize % total);
+    let mut shares: Vec<usize> = counts.iter().map(|&count| exact(count).0).collect();
+    let mut by_remainder: Vec<usize> = (0..counts.len()).collect();
+    by_remainder.sort_by_key(|&class| std::cmp::Reverse(exact(counts[class]).1));
+    let missing = size - shares.iter().sum::<usize>();
+    for &class in by_remainder.iter().take(missing) {
+        shares[class] += 1;
+    }
+    shares
+}
+
 /// How many images each class has; shows itself as a table with bars.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassCounts {
@@ -215,6 +289,16 @@ impl ClassCounts {
     /// Images by class, in order.
     pub fn counts(&self) -> &[i64] {
         &self.counts
+    }
+
+    /// What is counted, in words.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// See [`Split::note`].
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// The counts as a table; the longest bar is the largest class.

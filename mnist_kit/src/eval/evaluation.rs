@@ -31,23 +31,7 @@ use tch::{Kind, Tensor};
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub fn evaluate(model: &impl Model, batches: &Batches) -> Result<Evaluation> {
-    let answers = predict(model, batches)?;
-    let classes = answers.logits.size()[1];
-    let labels = Vec::<i64>::try_from(&answers.labels)?;
-    let highest = labels.iter().copied().max().unwrap_or(0);
-    ensure!(
-        highest < classes,
-        "{}: label {highest} is not among the model's {classes} classes",
-        batches.split().name()
-    );
-    Ok(Evaluation {
-        loss: answers.loss()?,
-        accuracy: answers.accuracy()?,
-        predictions: Vec::<i64>::try_from(answers.predictions()?)?,
-        labels,
-        split: batches.split().clone(),
-        answers,
-    })
+    Evaluation::new(batches.split().clone(), predict(model, batches)?)
 }
 
 /// A model's answers to a split, and what they are worth. Made by [`evaluate`].
@@ -62,6 +46,41 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    fn new(split: Split, answers: Logits) -> Result<Evaluation> {
+        let classes = answers.logits.size()[1];
+        let labels = Vec::<i64>::try_from(&answers.labels)?;
+        let highest = labels.iter().copied().max().unwrap_or(0);
+        ensure!(
+            highest < classes,
+            "{}: label {highest} is not among the model's {classes} classes",
+            split.name()
+        );
+        Ok(Evaluation {
+            loss: answers.loss()?,
+            accuracy: answers.accuracy()?,
+            predictions: Vec::<i64>::try_from(answers.predictions()?)?,
+            labels,
+            split,
+            answers,
+        })
+    }
+
+    /// The same images and labels with other logits.
+    pub(super) fn with_logits(&self, logits: Tensor) -> Result<Evaluation> {
+        let labels = self.answers.labels.shallow_clone();
+        Evaluation::new(self.split.clone(), Logits { logits, labels })
+    }
+
+    /// The images.
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// The labels, `[N]`, int64, in the split's order.
+    pub fn labels(&self) -> &Tensor {
+        &self.answers.labels
+    }
+
     /// Mean cross-entropy over the images.
     pub fn loss(&self) -> f64 {
         self.loss

@@ -1,9 +1,15 @@
 //! What a trained model gets right and wrong.
 
+mod calibration;
 mod confusion;
 mod evaluation;
+mod grad_cam;
+mod multi_label;
 mod prediction;
 
+pub use calibration::{Bin, Bins, Reliability};
 pub use confusion::ConfusionMatrix;
 pub use evaluation::{Evaluation, evaluate};
+pub use grad_cam::grad_cam;
+pub use multi_label::{average_precisions, f1_scores};
 pub use prediction::{Prediction, Samples};

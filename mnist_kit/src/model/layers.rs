@@ -57,12 +57,14 @@ pub fn linear_xavier<'a>(
 /// A convolution over images. Made by [`conv2d`].
 #[derive(Debug)]
 pub struct Conv2d {
-    /// `[out_channels, in_channels, kernel, kernel]`
+    /// `[out_channels, in_channels, kernel, kernel]`; one input channel where each channel has a kernel
+    /// of its own.
     pub ws: Tensor,
     /// `[out_channels]`, where there is a bias.
     pub bs: Option<Tensor>,
     stride: i64,
     padding: i64,
+    groups: i64,
 }
 
 /// A convolution with a square kernel, `[N, in_channels, H, W]` → `[N, out_channels, H', W']`; stride
@@ -104,7 +106,21 @@ pub fn conv2d_without_bias<'a>(
     let bound = 1.0 / ((in_channels * kernel * kernel) as f64).sqrt();
     let shape = [out_channels, in_channels, kernel, kernel];
     let ws = path.borrow().var("weight", &shape, Init::Uniform { lo: -bound, up: bound });
-    Conv2d { ws, bs: None, stride: 1, padding: 0 }
+    Conv2d { ws, bs: None, stride: 1, padding: 0, groups: 1 }
+}
+
+/// A convolution that gives each channel a kernel of its own, `[N, channels, H, W]` →
+/// `[N, channels, H', W']`, without a bias; otherwise as [`conv2d`].
+///
+/// ```
+/// use mnist_kit::model::depthwise_conv2d;
+/// use tch::{Device, nn};
+///
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// assert_eq!(depthwise_conv2d(vs.root() / "conv", 32, 3).ws.size(), [32, 1, 3, 3]);
+/// ```
+pub fn depthwise_conv2d<'a>(path: impl Borrow<nn::Path<'a>>, channels: i64, kernel: i64) -> Conv2d {
+    Conv2d { groups: channels, ..conv2d_without_bias(path, 1, channels, kernel) }
 }
 
 impl Conv2d {
@@ -124,7 +140,7 @@ impl Conv2d {
 impl Module for Conv2d {
     fn forward(&self, images: &Tensor) -> Tensor {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        images.conv2d(&self.ws, self.bs.as_ref(), stride, padding, [1, 1], 1)
+        images.conv2d(&self.ws, self.bs.as_ref(), stride, padding, [1, 1], self.groups)
     }
 }
 

@@ -3,22 +3,28 @@
 //! A model is anything that maps a batch of images to logits: every `tch::nn::ModuleT` is one
 //! (so is every `tch::nn::Module`), and the models of this module are.
 
+mod backbone;
 mod cnn;
 mod layers;
 mod mlp;
+mod pickle;
 mod predict;
 mod resnet;
 mod summary;
 mod weights;
 
+pub use backbone::{Backbone, Head, features};
 pub use cnn::{Cnn, DeepCnn, LeNet};
-pub use layers::{Conv2d, batch_norm2d, conv2d, conv2d_without_bias, linear, linear_xavier};
+pub use layers::{
+    Conv2d, batch_norm2d, conv2d, conv2d_without_bias, depthwise_conv2d, linear, linear_xavier,
+};
 pub use mlp::{Activation, Mlp, MlpConfig};
 pub use predict::{Logits, predict};
 pub use resnet::{ResNet, ResidualBlock};
-pub use summary::{Summary, named_parameters, summary};
+pub(crate) use summary::is_part_of;
+pub use summary::{Summary, named_parameters, summary, train_only};
 pub(crate) use weights::set_variables;
-pub use weights::{load_weights, save_weights};
+pub use weights::{load_pretrained, load_weights, save_weights};
 
 use crate::Result;
 use anyhow::ensure;

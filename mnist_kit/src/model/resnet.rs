@@ -27,7 +27,7 @@ use tch::{Tensor, nn};
 /// ```
 #[derive(Debug)]
 pub struct ResidualBlock {
-    conv1: Conv2d,
+    pub(super) conv1: Conv2d,
     bn1: nn::BatchNorm,
     conv2: Conv2d,
     bn2: nn::BatchNorm,

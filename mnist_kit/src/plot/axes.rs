@@ -66,8 +66,15 @@ impl Axis {
 
     /// An axis of `count` classes, each one wide and written in its middle.
     pub fn classes(label: &str, count: usize) -> Axis {
-        let ticks = (0..count).map(|class| (class as f64 + 0.5, class.to_string())).collect();
-        Axis { label: label.to_string(), range: 0.0..count as f64, ticks, grid: false }
+        let names: Vec<String> = (0..count).map(|class| class.to_string()).collect();
+        Axis::named(label, &names)
+    }
+
+    /// An axis of categories, each one wide and named in its middle.
+    pub fn named(label: &str, names: &[String]) -> Axis {
+        let tick = |(place, name): (usize, &String)| (place as f64 + 0.5, name.clone());
+        let ticks = names.iter().enumerate().map(tick).collect();
+        Axis { label: label.to_string(), range: 0.0..names.len() as f64, ticks, grid: false }
     }
 
     fn widest(&self) -> Result<f64> {

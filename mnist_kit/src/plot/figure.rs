@@ -1,11 +1,13 @@
 //! The one type that every plot has.
 
+use super::bars::Bars;
 use super::confidence::Confidence;
 use super::confusion::Matrix;
 use super::grid::Grid;
 use super::lines::Lines;
 use super::part::{Backend, Part, Scale, register_fonts};
 use super::pixels::encode_png;
+use super::reliability::Diagram;
 use super::theme;
 use crate::{Result, files};
 use anyhow::{Context, bail, ensure};
@@ -30,6 +32,8 @@ pub(super) enum Drawing {
     /// Panels side by side.
     Lines(Vec<Lines>),
     Matrix(Matrix),
+    Bars(Bars),
+    Reliability(Diagram),
 }
 
 impl Drawing {
@@ -38,6 +42,8 @@ impl Drawing {
             Drawing::Grid(grid) => grid.draw(part),
             Drawing::Confidence(confidence) => confidence.draw(part),
             Drawing::Matrix(matrix) => matrix.draw(part),
+            Drawing::Bars(bars) => bars.draw(part),
+            Drawing::Reliability(diagram) => diagram.draw(part),
             Drawing::Lines(panels) => {
                 let gaps = (panels.len() - 1) as f64 * theme::PANEL_GAP;
                 let width = (part.width() - gaps) / panels.len() as f64;

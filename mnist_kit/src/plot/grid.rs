@@ -69,6 +69,52 @@ impl GridItem {
         GridItem::new(&shares.f_round()?.f_to_kind(Kind::Uint8)?, title)
     }
 
+    /// An image, `[1 or 3, H, W]` uint8, under a map of any resolution, `[h, w]` float, 0 or more: vermillion
+    /// where the map is highest, untouched where it is 0. For Grad-CAM, see [`grad_cam`](crate::eval::grad_cam).
+    ///
+    /// # Errors
+    /// When a shape or dtype is another, or a number of the map is negative or not finite.
+    ///
+    /// ```
+    /// use mnist_kit::plot::GridItem;
+    /// use tch::{Device, Kind, Tensor};
+    ///
+    /// let image = Tensor::zeros([1, 28, 28], (Kind::Uint8, Device::Cpu));
+    /// let map = Tensor::rand([7, 7], (Kind::Float, Device::Cpu));
+    /// GridItem::overlay(&image, &map, "looks here")?;
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn overlay(image: &Tensor, map: &Tensor, title: impl Into<String>) -> Result<GridItem> {
+        let mut item = GridItem::new(image, title)?;
+        ensure!(
+            map.dim() == 2 && matches!(map.kind(), Kind::Float | Kind::Double) && map.numel() > 0,
+            "the map is {:?} {:?}, expected Float [h, w]",
+            map.kind(),
+            map.size()
+        );
+        let (low, high) = (map.f_min()?.f_double_value(&[])?, map.f_max()?.f_double_value(&[])?);
+        ensure!(
+            low >= 0.0 && high.is_finite(),
+            "the map runs from {low} to {high}, expected finite numbers, 0 or more"
+        );
+        let (width, height) = item.image.dimensions();
+        let size = [i64::from(height), i64::from(width)];
+        let heat = map.f_detach()?.f_to_kind(Kind::Double)?.f_div_scalar(high.max(1e-12))?;
+        let heat = heat.f_view([1, 1, map.size()[0], map.size()[1]])?;
+        let heat = heat.f_upsample_bilinear2d(&size[..], false, None, None)?;
+        let heat = Vec::<f64>::try_from(heat.f_contiguous()?.f_view([-1])?)?;
+        let Color(red, green, blue) = theme::VERMILLION;
+        let mut blended = (*item.image).clone();
+        for (pixel, heat) in blended.pixels_mut().zip(heat) {
+            for (level, target) in pixel.0.iter_mut().zip([red, green, blue]) {
+                let (from, to) = (f64::from(*level), f64::from(target));
+                *level = (from + 0.75 * heat * (to - from)).round() as u8;
+            }
+        }
+        item.image = Arc::new(blended);
+        Ok(item)
+    }
+
     /// Writes the title in this colour.
     pub fn color(mut self, color: Color) -> GridItem {
         self.color = color;

@@ -7,6 +7,8 @@
 //! | loss and accuracy by epoch | [`History::plot`](crate::train::History::plot) |
 //! | any named series, compared | [`Lines`] |
 //! | what a model believes about one image | [`confidence`] |
+//! | named series of bars, images by class | [`Bars`], [`ClassCounts::plot`](crate::data::ClassCounts::plot) |
+//! | confidence against accuracy | [`Reliability::plot`](crate::eval::Reliability::plot), [`confidence_histogram`] |
 //! | mistakes by class | [`ConfusionMatrix::plot`](crate::eval::ConfusionMatrix::plot), [`plot_normalized`](crate::eval::ConfusionMatrix::plot_normalized) |
 //!
 //! The letters come from a font inside the crate, so a bare machine draws the same picture. Colours and sizes stand in
@@ -27,6 +29,7 @@
 //! ```
 
 mod axes;
+mod bars;
 mod confidence;
 mod confusion;
 mod figure;
@@ -35,9 +38,12 @@ mod history;
 mod lines;
 mod part;
 mod pixels;
+mod reliability;
 pub mod theme;
 
+pub use bars::Bars;
 pub use confidence::confidence;
 pub use figure::Figure;
 pub use grid::{GridItem, grid, grid_of, predictions};
 pub use lines::Lines;
+pub use reliability::confidence_histogram;

@@ -1,14 +1,15 @@
 //! The training loop that lesson 1 writes out by hand.
 
 use super::checkpoint::Checkpoint;
+use super::loss::Loss;
 use super::schedule::{Moment, Schedule, test_losses};
 use super::{Adam, BatchRecord, History, Optimizer, OptimizerConfig, PrintLines, Progress, Report};
 use crate::Result;
 use crate::data::Batches;
-use crate::model::{Model, predict};
+use crate::model::{Model, predict, save_weights};
 use anyhow::{Context, ensure};
 use std::path::PathBuf;
-use tch::{Reduction, Tensor, nn};
+use tch::{Kind, nn};
 
 /// Prepares a training run of `model`, whose parameters live in `vs`: cross-entropy, Adam with
 /// learning rate 1e-3, one epoch, progress printed; the methods of [`Fit`] change each of these.
@@ -44,7 +45,12 @@ pub fn fit<'a, M: Model>(model: &'a M, vs: &'a nn::VarStore, train: &'a Batches)
         optimizer: Adam::new(1e-3).into(),
         schedule: Schedule::Constant,
         num_epochs: 1,
+        rates: Vec::new(),
+        loss: Loss::default(),
         checkpoint: None,
+        best: None,
+        patience: None,
+        mixed_precision: false,
         report: Box::new(PrintLines::default()),
     }
 }
@@ -58,7 +64,12 @@ pub struct Fit<'a, M: Model> {
     optimizer: OptimizerConfig,
     schedule: Schedule,
     num_epochs: usize,
+    rates: Vec<(String, f64)>,
+    loss: Loss,
     checkpoint: Option<PathBuf>,
+    best: Option<PathBuf>,
+    patience: Option<usize>,
+    mixed_precision: bool,
     report: Box<dyn Report + 'a>,
 }
 
@@ -72,6 +83,19 @@ impl<'a, M: Model> Fit<'a, M> {
     /// How the optimiser's learning rate changes in the course of the run; constant by default.
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = schedule;
+        self
+    }
+
+    /// Gives the parameters whose names begin with `prefix` a learning rate of their own, as a multiple
+    /// of the optimiser's: 100 for a new head over a backbone.
+    pub fn rate(mut self, prefix: &str, factor: f64) -> Self {
+        self.rates.push((prefix.to_string(), factor));
+        self
+    }
+
+    /// What training makes smaller; cross-entropy by default. Test losses are always cross-entropies.
+    pub fn loss(mut self, loss: Loss) -> Self {
+        self.loss = loss;
         self
     }
 
@@ -91,6 +115,28 @@ impl<'a, M: Model> Fit<'a, M> {
     /// already, the run goes on from it, along the same curve as if it had never been interrupted.
     pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
         self.checkpoint = Some(path.into());
+        self
+    }
+
+    /// Saves the weights to this file whenever the test accuracy is higher than after every epoch
+    /// before; [`load_weights`](crate::model::load_weights) brings them back. The batches of
+    /// [`test`](Fit::test) should then be a validation set, for the choice looks at them.
+    pub fn keep_best(mut self, path: impl Into<PathBuf>) -> Self {
+        self.best = Some(path.into());
+        self
+    }
+
+    /// Ends the run when for `patience` epochs none was better on the test batches than the best one
+    /// before.
+    pub fn early_stopping(mut self, patience: usize) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
+    /// Lets the model compute in half precision where that is faster, on a GPU. Elsewhere one line says
+    /// that it does not, and training goes on in float32.
+    pub fn mixed_precision(mut self) -> Self {
+        self.mixed_precision = true;
         self
     }
 
@@ -115,6 +161,13 @@ impl<'a, M: Model> Fit<'a, M> {
         );
         self.schedule.check()?;
         let mut optimizer = self.optimizer.clone().build(self.vs)?;
+        for (prefix, factor) in &self.rates {
+            optimizer.set_rate(prefix, *factor)?;
+        }
+        if self.mixed_precision && !self.vs.device().is_cuda() {
+            println!("Mixed precision needs CUDA; training goes on in float32.");
+            self.mixed_precision = false;
+        }
         // A checkpoint brings the rate of its last step.
         let lr = optimizer.lr();
         let mut history = History::of(self.train);
@@ -124,6 +177,9 @@ impl<'a, M: Model> Fit<'a, M> {
             checkpoint.load(self.vs, &mut optimizer, &mut history)?;
         }
         for epoch in history.epochs().len() + 1..=self.num_epochs {
+            if self.has_stopped(&history)? {
+                break;
+            }
             let test_losses = test_losses(&history, &self.schedule)?;
             let progress = self
                 .train_epoch(epoch, &mut optimizer, lr, &test_losses)
@@ -133,6 +189,11 @@ impl<'a, M: Model> Fit<'a, M> {
                 .record(&progress, tested.as_ref())
                 .with_context(|| format!("epoch {epoch}"))?;
             self.report.epoch(record, self.num_epochs)?;
+            if let Some(path) = &self.best
+                && history.best()?.epoch == epoch
+            {
+                save_weights(self.vs, path)?;
+            }
             if let Some(checkpoint) = &checkpoint {
                 checkpoint.save(self.vs, &optimizer, &history)?;
             }
@@ -140,9 +201,23 @@ impl<'a, M: Model> Fit<'a, M> {
         Ok(history)
     }
 
-    /// What decides the course of the run, in words.
+    /// Whether the last epochs were no better than one before them.
+    fn has_stopped(&self, history: &History) -> Result<bool> {
+        let Some(patience) = self.patience.filter(|_| !history.epochs().is_empty()) else {
+            return Ok(false);
+        };
+        Ok(history.epochs().len() - history.best()?.epoch >= patience)
+    }
+
+    /// What decides the course of the run, in words; what is left as usual is not mentioned.
     fn settings(&self) -> String {
-        let run = format!("{:?}, {}", self.optimizer, self.train.settings());
+        let mut run = format!("{:?}, {}", self.optimizer, self.train.settings());
+        for (prefix, factor) in &self.rates {
+            run.push_str(&format!(", {factor} times the rate for {prefix}"));
+        }
+        if self.loss != Loss::default() {
+            run.push_str(&format!(", {:?}", self.loss));
+        }
         match self.schedule {
             Schedule::Constant => run,
             // What these do in an epoch depends on how many there are in all.
@@ -175,14 +250,8 @@ impl<'a, M: Model> Fit<'a, M> {
                     test_losses,
                 },
             ))?;
-            let logits = self.model.logits(&images, true)?;
-            let loss = logits.f_cross_entropy_loss(
-                &labels,
-                None::<&Tensor>,
-                Reduction::Mean,
-                -100,
-                0.0,
-            )?;
+            let logits = tch::autocast(self.mixed_precision, || self.model.logits(&images, true))?;
+            let loss = self.loss.of(&logits.f_to_kind(Kind::Float)?, &labels)?;
             optimizer.zero_grad();
             loss.f_backward()?;
             optimizer.step()?;

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod fit;
 mod history;
+mod loss;
 mod optimizer;
 mod progress;
 mod report;
@@ -10,6 +11,7 @@ mod schedule;
 
 pub use fit::{Fit, fit};
 pub use history::{EpochRecord, History};
+pub use loss::Loss;
 pub use optimizer::{Adam, AdamW, Optimizer, OptimizerConfig, Sgd};
 pub use progress::{BatchRecord, Progress};
 pub use report::{CostLines, EpochLines, LossLines, PrintLines, Report, Silent};

@@ -4,7 +4,7 @@
 //! that a run can be saved and resumed, and so that they can be read.
 
 use crate::Result;
-use crate::model::named_parameters;
+use crate::model::{is_part_of, named_parameters};
 use anyhow::{Context, ensure};
 use std::collections::BTreeMap;
 use tch::{Tensor, nn};
@@ -172,7 +172,13 @@ impl OptimizerConfig {
         }
         let parameters: Vec<Parameter> = named_parameters(vs)
             .into_iter()
-            .map(|(name, tensor)| Parameter { name, tensor, state: Vec::new(), steps: 0 })
+            .map(|(name, tensor)| Parameter {
+                name,
+                tensor,
+                state: Vec::new(),
+                steps: 0,
+                rate: 1.0,
+            })
             .collect();
         ensure!(
             !parameters.is_empty(),
@@ -203,6 +209,8 @@ struct Parameter {
     tensor: Tensor,
     state: Vec<Tensor>,
     steps: i32,
+    /// Its learning rate as a multiple of the optimiser's.
+    rate: f64,
 }
 
 impl Optimizer {
@@ -218,6 +226,36 @@ impl Optimizer {
     pub fn set_lr(&mut self, lr: f64) -> Result<()> {
         check_lr(lr)?;
         self.lr = lr;
+        Ok(())
+    }
+
+    /// Gives the parameters whose names begin with `prefix` a learning rate of their own, as a multiple
+    /// of the optimiser's, so that it follows a schedule with the others.
+    ///
+    /// # Errors
+    /// When no parameter is called so, or the factor is negative or not finite.
+    ///
+    /// ```
+    /// use mnist_kit::model::linear;
+    /// use mnist_kit::train::Adam;
+    /// use tch::{Device, nn};
+    ///
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// linear(vs.root() / "fc", 3, 1);
+    /// let mut optimizer = Adam::new(1e-5).build(&vs)?;
+    /// optimizer.set_rate("fc", 100.0)?;
+    /// assert!(optimizer.set_rate("head", 1.0).is_err());
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn set_rate(&mut self, prefix: &str, factor: f64) -> Result<()> {
+        check_lr(factor)?;
+        let mut found = false;
+        for parameter in &mut self.parameters {
+            if is_part_of(&parameter.name, prefix) {
+                (parameter.rate, found) = (factor, true);
+            }
+        }
+        ensure!(found, "no parameter is called {prefix} or {prefix}.…");
         Ok(())
     }
 
@@ -279,18 +317,18 @@ impl Optimizer {
         let _no_grad = tch::no_grad_guard();
         for parameter in &mut self.parameters {
             let gradient = parameter.tensor.grad();
+            let lr = self.lr * parameter.rate;
             if gradient.defined() && parameter.tensor.requires_grad() {
                 let step = match &self.config {
-                    OptimizerConfig::Sgd(sgd) => parameter.step_sgd(&gradient, sgd, self.lr),
+                    OptimizerConfig::Sgd(sgd) => parameter.step_sgd(&gradient, sgd, lr),
                     OptimizerConfig::Adam(adam) => {
                         let gradient =
                             with_penalty(&gradient, &parameter.tensor, adam.weight_decay)?;
-                        parameter.step_adam(&gradient, adam, self.lr)
+                        parameter.step_adam(&gradient, adam, lr)
                     }
                     OptimizerConfig::AdamW(AdamW(adam)) => {
-                        let _ =
-                            parameter.tensor.f_mul_scalar_(1.0 - self.lr * adam.weight_decay)?;
-                        parameter.step_adam(&gradient, adam, self.lr)
+                        let _ = parameter.tensor.f_mul_scalar_(1.0 - lr * adam.weight_decay)?;
+                        parameter.step_adam(&gradient, adam, lr)
                     }
                 };
                 step.with_context(|| format!("cannot step {}", parameter.name))?;

@@ -214,6 +214,92 @@ def schedules(folder):
     save_file(answer, folder / "schedules.safetensors")
 
 
+def backbones(folder):
+    """torchvision's networks with random weights, saved as .pth and as safetensors, and their logits."""
+    from torchvision import models as zoo
+
+    torch.manual_seed(8)
+    images = torch.rand(2, 3, 224, 224)
+    answer = {"images": images}
+    for name in ("resnet18", "mobilenet_v2"):
+        model = getattr(zoo, name)(num_classes=10)
+        # A step in training mode, so that running statistics are not all 0 and 1.
+        with torch.no_grad():
+            model.train()(images)
+            answer[f"{name}.logits"] = model.eval()(images)
+        torch.save(model.state_dict(), folder / f"{name}.pth")
+        save_file(model.state_dict(), folder / f"{name}.safetensors")
+    save_file(answer, folder / "answer.safetensors")
+
+
+def calibration(folder):
+    """torchmetrics on random logits and scores, and the best temperature by a fine search."""
+    from torchmetrics.functional.classification import multiclass_calibration_error, multilabel_average_precision
+    from torchmetrics.functional.classification import multilabel_f1_score
+
+    torch.manual_seed(9)
+    labels = torch.randint(0, 10, (500,))
+    logits = 3 * torch.randn(500, 10)
+    logits[torch.arange(500), labels] += 4
+    answer = {"logits": logits, "labels": labels}
+    for bins in (5, 10, 15):
+        answer[f"ece.{bins}"] = multiclass_calibration_error(logits.softmax(1), labels, 10, bins, "l1")
+    temperatures = torch.linspace(0.5, 5, 4501)
+    losses = torch.stack([nn.functional.cross_entropy(logits / t, labels) for t in temperatures])
+    answer["temperature"] = temperatures[losses.argmin()]
+    answer["brier"] = ((logits.softmax(1) - nn.functional.one_hot(labels, 10)) ** 2).sum(1).mean()
+    truths = (torch.rand(300, 6) < 0.3).long()
+    # Rounded, so that there are ties.
+    scores = (torch.rand(300, 6) * 0.7 + 0.3 * truths).mul(20).round() / 20
+    answer |= {"scores": scores, "truths": truths}
+    answer["f1"] = multilabel_f1_score(scores, truths, 6, threshold=0.52, average="none")
+    answer["average_precision"] = multilabel_average_precision(scores, truths, 6, average="none")
+    save_file({name: tensor.contiguous() for name, tensor in answer.items()}, folder / "calibration.safetensors")
+
+
+def grad_cam(folder):
+    """captum's Grad-CAM on torchvision's networks with random weights."""
+    from captum.attr import LayerGradCam
+    from torchvision import models as zoo
+
+    torch.manual_seed(10)
+    images, classes = torch.rand(2, 3, 96, 96), torch.tensor([3, 7])
+    answer = {"images": images}
+    layers = {"resnet18": ["layer2", "layer4.0"], "mobilenet_v2": ["features.10", "features.18"]}
+    for name, chosen in layers.items():
+        model = getattr(zoo, name)(num_classes=10).eval()
+        save_file(model.state_dict(), folder / f"{name}.safetensors")
+        for layer in chosen:
+            cam = LayerGradCam(model, model.get_submodule(layer))
+            raw = cam.attribute(images, target=classes, relu_attributions=True)
+            answer[f"{name}.{layer}"] = raw.detach().squeeze(1).contiguous()
+    save_file(answer, folder / "answer.safetensors")
+
+
+def state_dicts(folder):
+    """Files that torch.save writes, good and bad."""
+    base = torch.arange(24.0).reshape(2, 3, 4)
+    good = {
+        "float": base,
+        "transposed": base.transpose(0, 2),
+        "part of the same storage": base[1, 1:],
+        "double": base.double(),
+        "half": base.half(),
+        "bfloat16": base.bfloat16(),
+        "long": base.long(),
+        "byte": base.byte(),
+        "bool": base > 5,
+        "scalar": torch.tensor(7),
+        "empty": torch.empty(0, 3),
+    }
+    torch.save(good, folder / "good.pth")
+    save_file({name: tensor.clone().contiguous() for name, tensor in good.items()}, folder / "good.safetensors")
+    torch.save({"model": good, "epoch": 3}, folder / "nested.pth")
+    torch.save(nn.Linear(2, 2), folder / "module.pth")
+    torch.save(good, folder / "old.pth", _use_new_zipfile_serialization=False)
+    torch.save(nn.ParameterDict({"w": nn.Parameter(base)}).state_dict(), folder / "parameter.pth")
+
+
 def initialisation(folder):
     """Writes a freshly made model."""
     torch.manual_seed(3)
