@@ -20,8 +20,8 @@ pub use crate::train::{
     Schedule, Sgd, Silent, fit,
 };
 pub use crate::transform::{
-    Compose, RandomAffine, RandomRotation, gaussian_blur, sobel_magnitude, sobel_x, sobel_y,
-    translate,
+    Compose, IMAGENET, RandomAffine, RandomRotation, gaussian_blur, sobel_magnitude, sobel_x,
+    sobel_y, translate,
 };
 pub use crate::{Result, environment, output};
 pub use tch::nn::{self, Module, ModuleT};

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use image::GrayImage;
 use mnist_kit::data::Mnist;
-use mnist_kit::model::{Mlp, load_weights};
+use mnist_kit::model::{Backbone, Mlp, load_weights, save_weights};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -134,6 +134,36 @@ fn trained_weights_read_pictures() -> Result<()> {
     std::fs::remove_file(folder.path().join("out/mlp.json"))?;
     let output = run(&["predict", "--weights", "out/mlp.safetensors", "light.png"])?;
     assert!(String::from_utf8_lossy(&output.stderr).contains("--model"));
+    Ok(())
+}
+
+#[test]
+fn a_backbone_is_trained_further_in_two_phases() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let weights = folder.path().join("weights.safetensors");
+    let vs = nn::VarStore::new(Device::Cpu);
+    Backbone::mobilenet_v2(vs.root(), 1000);
+    save_weights(&vs, &weights)?;
+    let transfer = |weights: &str| {
+        let args = ["transfer", "--backbone", "mobilenet-v2", "--weights", weights, "--side", "32"];
+        let quick = ["--views", "1", "--head-epochs", "1", "--epochs", "1", "--batch-size", "64"];
+        mnist(folder.path(), &[&args[..], &quick[..]].concat())
+    };
+    let output = transfer("weights.safetensors")?;
+    let said = String::from_utf8(output.stdout)?;
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    // The head alone, then with the last five stages.
+    assert!(said.contains("Phase 1, 12810 parameters learn"), "{said}");
+    assert!(said.contains("Phase 2, 1694154 parameters learn"), "{said}");
+    assert!(said.contains("best epoch") && said.contains("ECE at temperature"), "{said}");
+    let saved = folder.path().join("out/transfer_mobilenet_v2.safetensors");
+    let vs = nn::VarStore::new(Device::Cpu);
+    Backbone::mobilenet_v2(vs.root(), 10);
+    load_weights(&vs, saved)?;
+    let output = transfer("nowhere.pth")?;
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("cannot read weights from nowhere.pth")
+    );
     Ok(())
 }
 

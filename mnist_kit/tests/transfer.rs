@@ -4,7 +4,7 @@ mod common;
 
 use anyhow::{Context, Result, ensure};
 use common::run_python;
-use mnist_kit::data::{Mnist, Split};
+use mnist_kit::data::{Mnist, Settings, Split};
 use mnist_kit::model::{
     Backbone, Model, features, load_pretrained, load_weights, save_weights, summary, train_only,
 };
@@ -12,6 +12,8 @@ use mnist_kit::train::{Adam, Silent, fit};
 use mnist_kit::transform::{Compose, RandomRotation};
 use proptest::prelude::*;
 use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use tch::{Device, Kind, Tensor, nn};
 
@@ -129,6 +131,55 @@ fn weights_that_do_not_fit_are_listed() -> Result<()> {
 }
 
 #[test]
+fn imagenet_weights_come_from_folder_cache_or_server() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (vs, model) = mobilenet_v2();
+    let offline = Settings {
+        cache_dir: Some(folder.path().join("cache")),
+        weights_dir: Some(folder.path().to_path_buf()),
+        offline: true,
+        ..Settings::default()
+    };
+    let text = message(model.load_imagenet_with(&vs, &offline));
+    for part in ["no ImageNet weights for MobileNetV2", "no mobilenet_v2….pth", "switched off"] {
+        assert!(text.contains(part), "{text}");
+    }
+    // A folder's file may have another name, and need not have the head.
+    let other = nn::VarStore::new(Device::Cpu);
+    Backbone::mobilenet_v2(other.root(), 1000);
+    let path = folder.path().join("mobilenet_v2_mine.safetensors");
+    save_weights(&other, &path)?;
+    let found = model.load_imagenet_with(&vs, &offline)?;
+    assert_eq!(Path::new(&found), path);
+    let weight = |vs: &nn::VarStore| vs.variables()["features.18.0.weight"].copy();
+    assert_eq!(weight(&vs), weight(&other));
+
+    // A server whose file is not the published one, by its first digits.
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}/models/", listener.local_addr()?);
+    let asked = std::thread::spawn(move || -> Result<String> {
+        let (mut stream, _) = listener.accept()?;
+        let mut request = [0; 1000];
+        let length = stream.read(&mut request)?;
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nfake")?;
+        Ok(String::from_utf8_lossy(&request[..length]).into_owned())
+    });
+    let (vs, resnet) = resnet18();
+    let online = Settings { offline: false, weights_mirrors: vec![url], ..offline };
+    let text = message(resnet.load_imagenet_with(&vs, &online));
+    assert!(text.contains("not the published content, by its SHA-256 sum"), "{text}");
+    let request = asked.join().expect("the server ends")?;
+    assert!(request.starts_with("GET /models/resnet18-f37072fd.pth "), "{request}");
+    assert_eq!(
+        std::fs::read_dir(folder.path().join("cache/weights"))?.count(),
+        1,
+        "the lock alone"
+    );
+    Ok(())
+}
+
+#[test]
 fn frozen_stages_keep_their_statistics_unless_told_otherwise() -> Result<()> {
     let images = Tensor::rand([4, 3, 32, 32], (Kind::Float, Device::Cpu));
     let mean = |vs: &nn::VarStore, name: &str| vs.variables()[name].copy();
@@ -195,6 +246,9 @@ fn what_a_backbone_cannot_take_is_refused() -> Result<()> {
     let grey = Tensor::zeros([2, 1, 224, 224], (Kind::Float, Device::Cpu));
     assert!(message(model.logits(&grey, false)).contains("expected Float [N, 3, H, W]"));
     let images = Tensor::zeros([2, 3, 32, 32], (Kind::Float, Device::Cpu));
+    let one = images.narrow(0, 0, 1);
+    assert!(message(model.logits(&one, true)).contains("a single value"));
+    assert!(model.logits(&one, false).is_ok());
     assert!(message(model.activations(&images, "layer4")).contains("there are features.0, "));
     assert_eq!(model.activations(&images, "features")?.size(), [2, 1280, 1, 1]);
     let rows = Tensor::zeros([2, 7], (Kind::Float, Device::Cpu));

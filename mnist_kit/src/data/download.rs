@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 use ureq::{Agent, Timeout};
@@ -14,11 +15,14 @@ use ureq::{Agent, Timeout};
 /// A published file: what it is called, and how to know that it is whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteFile {
-    /// Its name in the folder; mirrors serve `<name>.gz`.
+    /// Its name in the folder.
     pub name: String,
-    /// Size of the decompressed content, in bytes. No more than that is ever written to disk.
-    pub bytes: u64,
-    /// SHA-256 of the decompressed content, 64 lower-case hexadecimal digits.
+    /// What mirrors add to the name: `.gz`, or nothing.
+    pub suffix: String,
+    /// Size of the decompressed content, in bytes; one number twice where it is published. No more than the
+    /// greater one is ever written to disk.
+    pub bytes: RangeInclusive<u64>,
+    /// SHA-256 of the decompressed content, 64 lower-case hexadecimal digits, or as many of the first as are published.
     pub sha256: String,
 }
 
@@ -35,11 +39,16 @@ impl RemoteFile {
     /// let folder = tempfile::tempdir()?;
     /// let path = folder.path().join("abc");
     /// let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_string();
-    /// let file = RemoteFile { name: "abc".to_string(), bytes: 3, sha256 };
+    /// let file = RemoteFile { name: "abc".to_string(), suffix: ".gz".to_string(), bytes: 3..=3, sha256 };
     /// std::fs::write(&path, "abc")?;
     /// assert_eq!(file.content(&path)?, b"abc");
     /// std::fs::write(&path, "abd")?;
     /// assert!(file.content(&path).is_err());
+    /// // Some files are published with the first digits of their sum.
+    /// let short = RemoteFile { sha256: "ba7816bf".to_string(), ..file };
+    /// assert!(short.content(&path).is_err());
+    /// std::fs::write(&path, "abc")?;
+    /// assert_eq!(short.content(&path)?, b"abc");
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn content(&self, path: &Path) -> Result<Vec<u8>> {
@@ -49,13 +58,15 @@ impl RemoteFile {
     /// [`content`](RemoteFile::content), with messages that leave out the path.
     fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let mut content = Vec::new();
-        File::open(path)?.take(self.bytes + 1).read_to_end(&mut content)?;
+        let (least, most) = (*self.bytes.start(), *self.bytes.end());
+        File::open(path)?.take(most + 1).read_to_end(&mut content)?;
         let found = content.len() as u64;
-        ensure!(found >= self.bytes, "incomplete, {found} of {} bytes", self.bytes);
-        ensure!(found == self.bytes, "longer than the published {} bytes", self.bytes);
+        ensure!(found >= least, "incomplete, {found} of {least} bytes");
+        ensure!(found <= most, "longer than the published {most} bytes");
         let sha256: String =
             Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-        ensure!(sha256 == self.sha256, "not the published content, by its SHA-256 sum");
+        let known = !self.sha256.is_empty() && sha256.starts_with(&self.sha256);
+        ensure!(known, "not the published content, by its SHA-256 sum");
         Ok(content)
     }
 }
@@ -116,7 +127,7 @@ pub fn download(
         }
         let mut problems = Vec::new();
         let winner = mirrors.iter().position(|mirror| {
-            let url = format!("{}/{}.gz", mirror.trim_end_matches('/'), file.name);
+            let url = format!("{}/{}{}", mirror.trim_end_matches('/'), file.name, file.suffix);
             println!("downloading {url}");
             fetch(file, &url, &path, limits)
                 .map_err(|problem| problems.push(format!("{url}: {problem:#}")))
@@ -163,7 +174,9 @@ fn fetch(file: &RemoteFile, url: &str, path: &Path, limits: &TimeLimits) -> Resu
     let bar = progress_bar(&file.name, body.content_length());
     let part = path.with_file_name(format!("{}.part", file.name));
     let written = decompressed(bar.wrap_read(body.into_reader()))
-        .and_then(|content| io::copy(&mut content.take(file.bytes + 1), &mut File::create(&part)?))
+        .and_then(|content| {
+            io::copy(&mut content.take(file.bytes.end() + 1), &mut File::create(&part)?)
+        })
         .map_err(|problem| short(problem.into(), limits))
         .and_then(|_| file.read(&part));
     bar.finish_and_clear();

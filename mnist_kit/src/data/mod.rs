@@ -18,6 +18,6 @@ pub use download::{RemoteFile, TimeLimits, download};
 pub use idx::{read_images, read_labels};
 pub use mnist::Mnist;
 pub use picture::{Picture, read_picture};
-pub use settings::{MIRRORS, Settings};
+pub use settings::{MIRRORS, Settings, WEIGHTS_MIRROR};
 pub use source::Source;
 pub use split::{ClassCounts, Split};

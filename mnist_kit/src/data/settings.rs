@@ -15,6 +15,11 @@ pub const MIRRORS: [&str; 2] = [
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 ];
 
+/// Where torchvision's weights are published.
+///
+/// Source: `torchvision.models.ResNet18_Weights`.
+pub const WEIGHTS_MIRROR: &str = "https://download.pytorch.org/models/";
+
 /// What [`Mnist::load_with`](crate::data::Mnist::load_with) does; [`Settings::from_env`] reads these variables:
 ///
 /// | variable | what it sets | unset |
@@ -22,6 +27,8 @@ pub const MIRRORS: [&str; 2] = [
 /// | `MNIST_KIT_DATA` | [`data_dir`](Settings::data_dir) | no folder |
 /// | `MNIST_KIT_CACHE` | [`cache_dir`](Settings::cache_dir) | the user's cache folder, `~/.cache/mnist_kit` on Linux |
 /// | `MNIST_KIT_MIRRORS` | [`mirrors`](Settings::mirrors), comma separated | [`MIRRORS`] |
+/// | `MNIST_KIT_WEIGHTS` | [`weights_dir`](Settings::weights_dir) | no folder |
+/// | `MNIST_KIT_WEIGHTS_MIRRORS` | [`weights_mirrors`](Settings::weights_mirrors), comma separated | [`WEIGHTS_MIRROR`] |
 /// | `MNIST_KIT_OFFLINE=1` | [`offline`](Settings::offline) | the network may be used |
 /// | `MNIST_KIT_QUICK=1` | [`quick`](Settings::quick) | all images |
 ///
@@ -41,6 +48,11 @@ pub struct Settings {
     pub cache_dir: Option<PathBuf>,
     /// Base URLs that are tried in this order; `<name>.gz` is fetched from below them.
     pub mirrors: Vec<String>,
+    /// A folder with files of weights, looked into before the cache, see
+    /// [`Backbone::load_imagenet`](crate::model::Backbone::load_imagenet).
+    pub weights_dir: Option<PathBuf>,
+    /// Base URLs below which weights are fetched, in this order.
+    pub weights_mirrors: Vec<String>,
     /// Never use the network.
     pub offline: bool,
     /// Keep the first 2,000 training and 1,000 test images only.
@@ -59,6 +71,8 @@ impl Default for Settings {
             cache_dir: ProjectDirs::from("", "", "mnist_kit")
                 .map(|dirs| dirs.cache_dir().to_path_buf()),
             mirrors: MIRRORS.map(String::from).to_vec(),
+            weights_dir: None,
+            weights_mirrors: vec![WEIGHTS_MIRROR.to_string()],
             offline: false,
             quick: false,
             time_limits: TimeLimits::default(),
@@ -88,18 +102,22 @@ impl Settings {
             Some("1" | "true") => Ok(true),
             Some(other) => bail!("{name}={other}: expected 1 or 0"),
         };
+        let list = |name: &str| -> Result<Option<Vec<String>>> {
+            let urls = |list: String| {
+                list.split(',')
+                    .map(|url| url.trim().to_string())
+                    .filter(|url| !url.is_empty())
+                    .collect()
+            };
+            Ok(text(name)?.map(urls))
+        };
         let default = Settings::default();
         Ok(Settings {
             data_dir: get("MNIST_KIT_DATA").map(PathBuf::from),
             cache_dir: get("MNIST_KIT_CACHE").map(PathBuf::from).or(default.cache_dir),
-            mirrors: match text("MNIST_KIT_MIRRORS")? {
-                Some(list) => list
-                    .split(',')
-                    .map(|url| url.trim().to_string())
-                    .filter(|url| !url.is_empty())
-                    .collect(),
-                None => default.mirrors,
-            },
+            mirrors: list("MNIST_KIT_MIRRORS")?.unwrap_or(default.mirrors),
+            weights_dir: get("MNIST_KIT_WEIGHTS").map(PathBuf::from),
+            weights_mirrors: list("MNIST_KIT_WEIGHTS_MIRRORS")?.unwrap_or(default.weights_mirrors),
             offline: switch("MNIST_KIT_OFFLINE")?,
             quick: switch("MNIST_KIT_QUICK")?,
             ..Settings::default()
@@ -134,7 +152,8 @@ fn mnist_files() -> [RemoteFile; 4] {
     ]
     .map(|(name, bytes, sha256)| RemoteFile {
         name: name.to_string(),
-        bytes,
+        suffix: ".gz".to_string(),
+        bytes: bytes..=bytes,
         sha256: sha256.to_string(),
     })
 }
@@ -164,6 +183,8 @@ mod tests {
             ("MNIST_KIT_DATA", "data/mnist"),
             ("MNIST_KIT_CACHE", "cache"),
             ("MNIST_KIT_MIRRORS", "http://a.example/mnist, http://b.example/,"),
+            ("MNIST_KIT_WEIGHTS", "data/weights"),
+            ("MNIST_KIT_WEIGHTS_MIRRORS", "http://c.example/"),
             ("MNIST_KIT_OFFLINE", "1"),
             ("MNIST_KIT_QUICK", "true"),
         ])
@@ -172,6 +193,8 @@ mod tests {
             data_dir: Some("data/mnist".into()),
             cache_dir: Some("cache".into()),
             mirrors: vec!["http://a.example/mnist".to_string(), "http://b.example/".to_string()],
+            weights_dir: Some("data/weights".into()),
+            weights_mirrors: vec!["http://c.example/".to_string()],
             offline: true,
             quick: true,
             ..Settings::default()

@@ -39,6 +39,8 @@ pub struct Backbone {
     stages: Vec<Stage>,
     head: Head,
     head_name: &'static str,
+    /// The file that torchvision publishes.
+    weights: &'static str,
     update_frozen_norm: bool,
 }
 
@@ -86,7 +88,14 @@ impl Backbone {
             }
         }
         let head = Head { linear: linear(path / "fc", 512, classes), dropout: 0.0 };
-        Backbone { name: "ResNet18", stages, head, head_name: "fc", update_frozen_norm: false }
+        Backbone {
+            name: "ResNet18",
+            stages,
+            head,
+            head_name: "fc",
+            weights: "resnet18-f37072fd.pth",
+            update_frozen_norm: false,
+        }
     }
 
     /// MobileNetV2 (Sandler and others, 2018), `torchvision.models.mobilenet_v2`: 2,223,872 parameters
@@ -127,13 +136,28 @@ impl Backbone {
         stages.push(block_stage("features.18", ConvBlock { layers: vec![last], shortcut: false }));
         let classifier = linear(path / "classifier" / 1, 1280, classes);
         let head = Head { linear: classifier, dropout: 0.2 };
-        let head_name = "classifier.1";
-        Backbone { name: "MobileNetV2", stages, head, head_name, update_frozen_norm: false }
+        Backbone {
+            name: "MobileNetV2",
+            stages,
+            head,
+            head_name: "classifier.1",
+            weights: "mobilenet_v2-b0353104.pth",
+            update_frozen_norm: false,
+        }
     }
 
     /// The stages' names, first to last.
     pub fn stages(&self) -> Vec<&str> {
         self.stages.iter().map(|stage| stage.name.as_str()).collect()
+    }
+
+    /// What it is called: `ResNet18`, `MobileNetV2`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(super) fn published_weights(&self) -> &'static str {
+        self.weights
     }
 
     /// The name of the linear layer that is to be learned anew.
@@ -164,6 +188,15 @@ impl Backbone {
     /// When shape or dtype is another.
     pub fn features(&self, images: &Tensor, train: bool) -> Result<Tensor> {
         self.check(images)?;
+        // The last stage sees a place for each 32 pixels, and libtorch makes NaN of a single value's
+        // variance without a word.
+        let size = images.size();
+        ensure!(
+            !train || size[0] > 1 || size[2].max(size[3]) > 32,
+            "{}: a batch of one image of {size:?} leaves BatchNorm a single value to take the variance of; \
+             train on batches of 2 or more, with drop_last",
+            self.name
+        );
         Ok(pooled(&self.run(images, &self.stages, train)))
     }
 

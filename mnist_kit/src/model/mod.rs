@@ -9,6 +9,7 @@ mod layers;
 mod mlp;
 mod pickle;
 mod predict;
+mod pretrained;
 mod resnet;
 mod summary;
 mod weights;

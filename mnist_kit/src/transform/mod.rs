@@ -17,6 +17,21 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
+/// Mean and standard deviation of ImageNet's pixels in 0–1: red, green, blue.
+///
+/// Source: `torchvision.transforms._presets.ImageClassification`.
+///
+/// ```
+/// use mnist_kit::transform::{Compose, IMAGENET};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let transform = Compose::new().to_tensor().repeat_channels(3).normalize_channels(IMAGENET);
+/// let black = transform.apply(&Tensor::zeros([1, 1, 2, 2], (Kind::Uint8, Device::Cpu)))?;
+/// assert!((black.double_value(&[0, 2, 0, 0]) + 0.406 / 0.225).abs() < 1e-6);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+
 /// Transforms applied one after the other, as `torchvision.transforms.Compose`.
 ///
 /// ```
@@ -39,6 +54,7 @@ pub struct Compose {
 enum Step {
     ToTensor,
     Normalize { mean: f64, std: f64 },
+    NormalizeChannels { mean: [f64; 3], std: [f64; 3] },
     Flatten,
     Resize { height: i64, width: i64 },
     Channels(i64),
@@ -59,6 +75,12 @@ impl Compose {
     /// `(pixel − mean) / std`, the same for every channel.
     pub fn normalize(self, mean: f64, std: f64) -> Compose {
         self.step(Step::Normalize { mean, std })
+    }
+
+    /// `(pixel − mean) / std` with a mean and a deviation for each of three channels, as
+    /// `torchvision.transforms.Normalize`; for networks trained on photographs see [`IMAGENET`].
+    pub fn normalize_channels(self, (mean, std): ([f64; 3], [f64; 3])) -> Compose {
+        self.step(Step::NormalizeChannels { mean, std })
     }
 
     /// `[N, C, H, W]` → `[N, C·H·W]`: each image becomes one row.
@@ -154,9 +176,17 @@ impl Compose {
     pub fn denormalize(&self, batch: &Tensor) -> Result<Tensor> {
         let mut pixels = batch.shallow_clone();
         for step in self.steps.iter().rev() {
-            if let Step::Normalize { mean, std } = step {
-                expect_float(&pixels)?;
-                pixels = pixels.f_mul_scalar(*std)?.f_add_scalar(*mean)?;
+            match step {
+                Step::Normalize { mean, std } => {
+                    expect_float(&pixels)?;
+                    pixels = pixels.f_mul_scalar(*std)?.f_add_scalar(*mean)?;
+                }
+                Step::NormalizeChannels { mean, std } => {
+                    expect_rgb(&pixels)?;
+                    pixels = pixels.f_mul(&by_channel(std, &pixels)?)?;
+                    pixels = pixels.f_add(&by_channel(mean, &pixels)?)?;
+                }
+                _ => {}
             }
         }
         Ok(pixels.f_clamp(0.0, 1.0)?)
@@ -196,6 +226,16 @@ impl Step {
                 );
                 Ok(batch.f_sub_scalar(mean)?.f_div_scalar_(std)?)
             }
+            Step::NormalizeChannels { mean, std } => {
+                expect_rgb(batch)?;
+                ensure!(
+                    std.iter().all(|std| *std > 0.0)
+                        && mean.iter().chain(&std).all(|v| v.is_finite()),
+                    "means {mean:?} and standard deviations {std:?}: expected finite numbers, deviations above 0"
+                );
+                let centred = batch.f_sub(&by_channel(&mean, batch)?)?;
+                Ok(centred.f_div(&by_channel(&std, batch)?)?)
+            }
             Step::Flatten => {
                 let size = batch.size();
                 ensure!(
@@ -230,6 +270,22 @@ impl Step {
             Step::Random(_) => unreachable!("apply_seeded takes the random steps itself"),
         }
     }
+}
+
+/// `[3, 1, 1]`, which meets `[N, 3, H, W]` channel by channel.
+fn by_channel(values: &[f64; 3], batch: &Tensor) -> Result<Tensor> {
+    let values = Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?;
+    Ok(values.f_view([3, 1, 1])?.f_to_device(batch.device())?)
+}
+
+fn expect_rgb(batch: &Tensor) -> Result<()> {
+    expect_float(batch)?;
+    let size = batch.size();
+    ensure!(
+        size.len() == 4 && size[1] == 3,
+        "images of shape {size:?}, expected [N, 3, H, W]; repeat_channels(3) makes three of one"
+    );
+    Ok(())
 }
 
 fn expect_float(batch: &Tensor) -> Result<()> {

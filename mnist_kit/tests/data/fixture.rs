@@ -64,7 +64,8 @@ pub fn settings(cache: &Path, mirrors: &[&str]) -> Settings {
         },
         files: [0, 1, 2, 3].map(|i| RemoteFile {
             name: NAMES[i].to_string(),
-            bytes: contents[i].len() as u64,
+            suffix: ".gz".to_string(),
+            bytes: contents[i].len() as u64..=contents[i].len() as u64,
             sha256: Sha256::digest(&contents[i]).iter().map(|b| format!("{b:02x}")).collect(),
         }),
         ..Settings::default()

@@ -5,6 +5,7 @@ mod options;
 mod predict;
 mod progress_bar;
 mod saved;
+mod transfer;
 
 use clap::{Parser, Subcommand};
 use lesson::Lesson;
@@ -13,6 +14,7 @@ use mnist_kit::transform::{Compose, RandomAffine, RandomRotation};
 use options::Common;
 use predict::Predict;
 use saved::{Architecture, Recipe};
+use transfer::Transfer;
 
 /// Train the models of the mnist_kit lessons and save their figures and weights.
 #[derive(Parser)]
@@ -40,6 +42,8 @@ enum Command {
     DeepCnn(Common),
     /// Lesson 4: a residual network on augmented images; Adam 1e-3, batches of 64, 9 epochs
     Resnet(Common),
+    /// Lesson 5: a network trained on photographs, trained further on 10,000 digits; AdamW 1e-5, head 1e-3
+    Transfer(Transfer),
     /// Read pictures of digits with weights that a lesson has saved
     Predict(Predict),
 }
@@ -85,6 +89,7 @@ fn main() -> anyhow::Result<()> {
                 .then(RandomAffine::new(0.0).shear(10.0).scale(0.8, 1.2));
             lesson.run(&common, &common.load()?, augmentation, adam(common.lr))
         }
+        Command::Transfer(transfer) => transfer.run(),
         Command::Predict(predict) => predict.run(),
     }
 }
