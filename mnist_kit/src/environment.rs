@@ -2,6 +2,7 @@
 
 use crate::table::Table;
 use std::process::Command;
+use sysinfo::{CpuRefreshKind, System};
 
 /// Versions, device and threads, as a table; also prepares the process (see [`init`](crate::init)).
 ///
@@ -22,6 +23,32 @@ pub fn environment() -> Table {
         table.push(["device", &gpu]);
     } else {
         table.push(["device", &format!("CPU, {} threads", tch::get_num_threads())]);
+    }
+    table
+}
+
+/// Operating system, processor and memory, above what [`environment`] tells: the table that stands under
+/// a report.
+///
+/// ```
+/// let table = mnist_kit::machine();
+/// assert!(table.rows().iter().any(|row| row[0] == "processor"));
+/// ```
+pub fn machine() -> Table {
+    let mut system = System::new();
+    system.refresh_cpu_list(CpuRefreshKind::nothing());
+    system.refresh_memory();
+    let unknown = || "unknown".to_string();
+    let processor = system.cpus().first().map(|cpu| cpu.brand().trim().to_string());
+    let memory = format!("{:.0} GiB", system.total_memory() as f64 / 2f64.powi(30));
+    let mut table = Table::new(["part", "found"])
+        .row(["operating system", &System::long_os_version().unwrap_or_else(unknown)])
+        .row(["architecture", &System::cpu_arch()])
+        .row(["processor", &processor.unwrap_or_else(unknown)])
+        .row(["cores", &system.cpus().len().to_string()])
+        .row(["memory", &memory]);
+    for row in environment().rows() {
+        table.push(row);
     }
     table
 }

@@ -26,7 +26,7 @@ pub mod train;
 pub mod transform;
 
 pub use anyhow::Result;
-pub use environment::environment;
+pub use environment::{environment, machine};
 pub use files::{output, write_whole};
 pub use init::init;
 /// The version of tch that the kit is built on, for what the kit does not wrap.

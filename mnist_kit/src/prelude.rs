@@ -1,7 +1,7 @@
 //! What a lesson uses, for `use mnist_kit::prelude::*;`: the kit's own names, and tch's tensors and
 //! layers.
 
-pub use crate::data::{Batches, Mnist, Split};
+pub use crate::data::{Batches, ClassCounts, Mnist, Split};
 pub use crate::eval::{
     Bins, ConfusionMatrix, Evaluation, Prediction, average_precisions, evaluate, f1_scores,
     grad_cam,
@@ -23,6 +23,6 @@ pub use crate::transform::{
     Compose, IMAGENET, RandomAffine, RandomRotation, gaussian_blur, sobel_magnitude, sobel_x,
     sobel_y, translate,
 };
-pub use crate::{Result, environment, output};
+pub use crate::{Result, environment, machine, output};
 pub use tch::nn::{self, Module, ModuleT};
 pub use tch::{self, Device, Kind, Tensor};

@@ -144,6 +144,11 @@ impl History {
             .context("no epoch was tested: give the run test batches")
     }
 
+    /// The test loss of each epoch that was tested.
+    pub fn test_losses(&self) -> Vec<f64> {
+        self.epochs.iter().filter_map(|epoch| epoch.test_loss).collect()
+    }
+
     /// Seconds of all epochs together.
     pub fn seconds(&self) -> f64 {
         self.epochs.iter().map(|epoch| epoch.seconds).sum()

@@ -1,7 +1,8 @@
 //! How the learning rate changes in the course of a run.
 
+use super::History;
 use crate::Result;
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use std::f64::consts::PI;
 
 /// When a schedule takes its next value.
@@ -114,17 +115,27 @@ impl Schedule {
 
     /// The learning rate of every step of a run, for a plot: epochs passed, and the rate.
     ///
-    /// [`ReduceOnPlateau`](Schedule::ReduceOnPlateau) depends on the run and stays constant here.
+    /// `test_losses` are those of [`History::test_losses`](super::History::test_losses) for a run that is
+    /// over; none are needed before it, except by [`ReduceOnPlateau`](Schedule::ReduceOnPlateau).
     ///
     /// ```
     /// use mnist_kit::train::Schedule;
     ///
-    /// let curve = Schedule::one_cycle().curve(0.1, 3, 100);
+    /// let curve = Schedule::one_cycle().curve(0.1, 3, 100, &[]);
     /// assert_eq!(curve.len(), 300);
     /// assert!(curve.iter().all(|&(_, lr)| lr <= 0.1));
     /// ```
-    pub fn curve(&self, lr: f64, num_epochs: usize, steps_per_epoch: usize) -> Vec<(f64, f64)> {
-        let at = |step| Moment { step, steps_per_epoch, num_epochs, test_losses: &[] };
+    pub fn curve(
+        &self,
+        lr: f64,
+        num_epochs: usize,
+        steps_per_epoch: usize,
+        test_losses: &[f64],
+    ) -> Vec<(f64, f64)> {
+        let at = |step: usize| {
+            let epochs = (step / steps_per_epoch).min(test_losses.len());
+            Moment { step, steps_per_epoch, num_epochs, test_losses: &test_losses[..epochs] }
+        };
         (0..num_epochs * steps_per_epoch)
             .map(|step| (step as f64 / steps_per_epoch as f64, self.lr(lr, &at(step))))
             .collect()
@@ -172,13 +183,15 @@ fn plateaus(losses: &[f64], patience: usize) -> usize {
     count
 }
 
-/// The test losses that [`Schedule::ReduceOnPlateau`] follows.
-pub(super) fn test_losses(history: &super::History, schedule: &Schedule) -> Result<Vec<f64>> {
+/// The test losses that [`Schedule::ReduceOnPlateau`] follows; the others need none.
+pub(super) fn test_losses(history: &History, schedule: &Schedule) -> Result<Vec<f64>> {
     if !matches!(schedule, Schedule::ReduceOnPlateau { .. }) {
         return Ok(Vec::new());
     }
-    let losses = history.epochs().iter().map(|record| record.test_loss);
-    losses
-        .collect::<Option<Vec<f64>>>()
-        .context("a schedule that follows the test loss needs test batches")
+    let losses = history.test_losses();
+    ensure!(
+        losses.len() == history.epochs().len(),
+        "a schedule that follows the test loss needs test batches"
+    );
+    Ok(losses)
 }
