@@ -73,6 +73,29 @@ def test_two_kernels_at_once_interrupt_and_shutdown(start):
     assert wait_until(lambda: not os.path.exists(b))
 
 
+def test_an_interrupted_training_goes_on_from_its_checkpoint(start, tmp_path):
+    manager, client = start()
+    checkpoint = tmp_path / "run"
+    prepare = """
+        let digits = Mnist::generated(1, 500, 100)?;
+        let batches = digits.train.batches(50)?.transform(&Compose::new().to_tensor());
+        let vs = nn::VarStore::new(Device::Cpu);
+        let model = Mlp::new(vs.root(), 20)?;
+    """
+    train = f'fit(&model, &vs, &batches).checkpoint("{checkpoint}").report(Silent)'
+    result(client, ':dep mnist_kit = { path = "../mnist_kit" }\nuse mnist_kit::prelude::*;')
+    result(client, prepare)
+    client.execute(f"{train}.epochs(1_000_000).run()?;")
+    assert wait_until(checkpoint.exists, seconds=60)
+    manager.interrupt_kernel()
+    # All variables are gone; the checkpoint is whole.
+    result(client, "use mnist_kit::prelude::*;")
+    result(client, prepare)
+    before = int(result(client, f"let history = {train}.epochs(1).run()?;\nhistory.epochs().len()"))
+    after = int(result(client, f"let history = {train}.epochs({before + 2}).run()?;\nhistory.epochs().len()"))
+    assert before >= 1 and after == before + 2
+
+
 def test_a_killed_kernel_leaves_neither_folder_nor_process(start):
     manager, client = start()
     folder = folder_of(manager)

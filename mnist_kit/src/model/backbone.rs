@@ -49,13 +49,14 @@ pub struct Backbone {
 struct Stage {
     name: String,
     layer: Box<dyn ModuleT>,
-    /// One of its weights: a stage is frozen as a whole, so this one tells.
+    /// One of its weights: a stage is frozen as a whole, so this one tells. A stage without any is
+    /// always.
     weight: Option<Tensor>,
 }
 
 impl Stage {
     fn is_frozen(&self) -> bool {
-        self.weight.as_ref().is_some_and(|weight| !weight.requires_grad())
+        self.weight.as_ref().is_none_or(|weight| !weight.requires_grad())
     }
 }
 
@@ -197,7 +198,24 @@ impl Backbone {
              train on batches of 2 or more, with drop_last",
             self.name
         );
-        Ok(pooled(&self.run(images, &self.stages, train)))
+        let is_fixed = |stage: &&Stage| !train || (stage.is_frozen() && !self.update_frozen_norm);
+        let fixed = self.stages.iter().take_while(is_fixed).count();
+        let (fixed, learning) = self.stages.split_at(fixed);
+        let seen = self.run_in_chunks(images, fixed)?;
+        Ok(pooled(&self.run(&seen, learning, train)))
+    }
+
+    /// Runs stages in evaluation mode, in which images have no influence on each other, a few images at
+    /// a time: their large tensors then stay near the processor, which is three times as fast with 128
+    /// images of 224×224 under MobileNetV2. A GPU would rather have them all at once.
+    fn run_in_chunks(&self, images: &Tensor, stages: &[Stage]) -> Result<Tensor> {
+        const CHUNK: i64 = 8;
+        if images.device() != Device::Cpu || images.size()[0] <= CHUNK {
+            return Ok(self.run(images, stages, false));
+        }
+        let chunks = images.f_split(CHUNK, 0)?;
+        let seen: Vec<Tensor> = chunks.iter().map(|chunk| self.run(chunk, stages, false)).collect();
+        Ok(Tensor::f_cat(&seen, 0)?)
     }
 
     /// The output of a stage, `[N, C, h, w]`; a name that several stages begin with (`layer4`,

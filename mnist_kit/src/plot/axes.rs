@@ -202,6 +202,14 @@ pub(super) fn panel_title<DB: Backend>(
     Ok(rest)
 }
 
+/// [`panel_title`] where there is a title; else all of the part.
+pub(super) fn titled<DB: Backend>(part: &Part<DB>, title: Option<&str>) -> Result<Part<DB>> {
+    match title {
+        Some(title) => panel_title(part, title, theme::INK),
+        None => Ok(part.cut_top(0.0).1),
+    }
+}
+
 /// What stands before an entry of a legend.
 pub(super) enum Key {
     /// Line and marker of the series of this number.

@@ -1,6 +1,6 @@
 //! Bars side by side, one group for each category.
 
-use super::axes::{Axis, Ends, Key, axes, legend, panel_title};
+use super::axes::{Axis, Ends, Key, axes, legend, titled};
 use super::figure::{Drawing, Figure};
 use super::part::{Backend, Part};
 use super::theme::{self, Color};
@@ -92,22 +92,19 @@ impl Bars {
     }
 
     pub(super) fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
-        let titled = match &self.title {
-            Some(title) => &panel_title(part, title, theme::INK)?,
-            None => part,
-        };
+        let titled = titled(part, self.title.as_deref())?;
         let keys: Vec<(Key, String)> = self
             .series
             .iter()
             .map(|(name, color, _)| (Key::Box(*color, ""), name.clone()))
             .collect();
-        let part = if keys.len() > 1 { &legend(titled, &keys)? } else { titled };
+        let part = if keys.len() > 1 { legend(&titled, &keys)? } else { titled };
         let x = Axis::named(&self.x_label, &self.categories);
         let highest =
             self.series.iter().flat_map(|(_, _, heights)| heights).fold(0.0, |a, b| b.max(a));
         let ticks = (part.height() / 45.0).clamp(2.0, 8.0);
         let y = Axis::numbers(&self.y_label, (0.0, highest), ticks, false, Ends::Tick);
-        let (_, plot) = axes(part, &x, &y)?;
+        let (_, plot) = axes(&part, &x, &y)?;
         let slot = plot.width() / self.categories.len() as f64;
         let width = 0.8 * slot / self.series.len() as f64;
         for (index, (_, color, heights)) in self.series.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Named series of points on one pair of axes.
 
-use super::axes::{Axis, Ends, Key, axes, legend, panel_title};
+use super::axes::{Axis, Ends, Key, axes, legend, titled};
 use super::figure::{Drawing, Figure};
 use super::part::{Backend, Part};
 use super::theme;
@@ -100,17 +100,14 @@ impl Lines {
     }
 
     pub(super) fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
-        let titled = match &self.title {
-            Some(title) => &panel_title(part, title, theme::INK)?,
-            None => part,
-        };
+        let titled = titled(part, self.title.as_deref())?;
         let keys: Vec<(Key, String)> = self
             .series
             .iter()
             .enumerate()
             .map(|(index, (name, _))| (Key::Series(index), name.clone()))
             .collect();
-        let part = legend(titled, &keys)?;
+        let part = legend(&titled, &keys)?;
 
         let points = || self.series.iter().flat_map(|(_, points)| points);
         let whole = points().all(|(x, _)| x.fract() == 0.0);
