@@ -166,6 +166,8 @@ fn a_run_keeps_its_best_epoch_and_stops_when_it_no_longer_improves() -> Result<(
         .run()?;
     let best_epoch = history.best()?;
     assert_eq!(history.epochs().len(), best_epoch.epoch + 3, "three epochs after the best");
+    let untested = fit(&model, &vs, &train_batches).early_stopping(3).report(Silent).run();
+    assert!(refused(untested).contains("look at test batches"));
     load_weights(&vs, &best)?;
     assert_eq!(Some(evaluate(&model, &test_batches)?.accuracy()), best_epoch.test_accuracy);
     Ok(())

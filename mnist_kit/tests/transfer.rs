@@ -240,6 +240,20 @@ fn a_head_learns_from_features_as_from_images() -> Result<()> {
 }
 
 #[test]
+fn images_have_the_same_features_alone_and_among_others() -> Result<()> {
+    let (_, model) = mobilenet_v2();
+    let images = Tensor::rand([19, 3, 32, 32], (Kind::Float, Device::Cpu));
+    let together = model.features(&images, false)?;
+    assert_eq!(together.size(), [19, 1280]);
+    for index in 0..19 {
+        let alone = model.features(&images.narrow(0, index, 1), false)?;
+        let difference = (alone - together.narrow(0, index, 1)).abs().max().double_value(&[]);
+        assert!(difference < 1e-5, "image {index}: {difference}");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_a_backbone_cannot_take_is_refused() -> Result<()> {
     let (vs, model) = mobilenet_v2();
     assert_eq!(summary(&vs).total(), 2_223_872 + 12_810);

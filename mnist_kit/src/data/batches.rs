@@ -202,7 +202,7 @@ impl Epoch {
 /// Lays images out with their channels last in memory; shape and values stay.
 ///
 /// libtorch's convolutions and pools take the layout over from what they read, and on a CPU they are
-/// faster with this one: lesson 3's networks train at one and a half times the speed.
+/// faster with this one: lesson 3's networks train a fifth to a half faster.
 fn channels_last(images: Tensor) -> Result<Tensor> {
     let [count, channels, height, width] = images.size()[..] else { return Ok(images) };
     let rows = images.f_permute([0, 2, 3, 1])?.f_contiguous()?;

@@ -160,6 +160,10 @@ impl<'a, M: Model> Fit<'a, M> {
             self.train.batch_size()
         );
         self.schedule.check()?;
+        ensure!(
+            self.test.is_some() || !self.looks_at_tests(),
+            "keep_best, early_stopping and ReduceOnPlateau look at test batches: give the run some with test()"
+        );
         let mut optimizer = self.optimizer.clone().build(self.vs)?;
         for (prefix, factor) in &self.rates {
             optimizer.set_rate(prefix, *factor)?;
@@ -199,6 +203,12 @@ impl<'a, M: Model> Fit<'a, M> {
             }
         }
         Ok(history)
+    }
+
+    fn looks_at_tests(&self) -> bool {
+        self.best.is_some()
+            || self.patience.is_some()
+            || matches!(self.schedule, Schedule::ReduceOnPlateau { .. })
     }
 
     /// Whether the last epochs were no better than one before them.

@@ -101,7 +101,7 @@ impl Schedule {
                 let (first, last) = (lr / 25.0, lr / 25.0 / 1e4);
                 let peak = warm_up * at.steps() - 1.0;
                 let step = at.step as f64;
-                if step <= peak {
+                if peak > 0.0 && step <= peak {
                     cosine(first, lr, step / peak)
                 } else {
                     cosine(lr, last, ((step - peak) / (at.steps() - 1.0 - peak)).min(1.0))
