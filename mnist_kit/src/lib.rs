@@ -18,6 +18,7 @@ pub mod eval;
 mod files;
 mod init;
 mod kernel;
+mod memory;
 pub mod model;
 pub mod plot;
 pub mod prelude;

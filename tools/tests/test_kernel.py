@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from jupyter_client.manager import KernelManager
@@ -55,6 +56,11 @@ def workers(folder):
     return [pid for pid in kernel.processes() if mark in kernel.environment_of(pid)]
 
 
+def pages(folder):
+    """Minor page faults of a kernel's processes so far: field 10 of their `stat`, counted behind the name."""
+    return sum(int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[7]) for pid in workers(folder))
+
+
 def test_two_kernels_at_once_interrupt_and_shutdown(start):
     (one, first), (two, second) = start(), start()
     a, b = folder_of(one), folder_of(two)
@@ -94,6 +100,23 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(start, tmp_path):
     before = int(result(client, f"let history = {train}.epochs(1).run()?;\nhistory.epochs().len()"))
     after = int(result(client, f"let history = {train}.epochs({before + 2}).run()?;\nhistory.epochs().len()"))
     assert before >= 1 and after == before + 2
+
+
+def test_a_tensor_takes_the_memory_of_the_one_before(start):
+    """Pages that the system clears anew at every step cost more time than the arithmetic on them."""
+    manager, client = start()
+    folder = folder_of(manager)
+
+    def faults(code):
+        before = pages(folder)
+        client.execute_interactive(code, timeout=120)
+        return pages(folder) - before
+
+    client.execute_interactive(':dep mnist_kit = { path = "../mnist_kit" }\nuse mnist_kit::prelude::*;\nenvironment()', timeout=120)
+    cell = "for _ in 0..10 { drop(Tensor::ones([64 << 20], (Kind::Uint8, Device::Cpu))); }"
+    # The first tensors have to be given pages; compiling the cell takes some in every run.
+    faults(cell)
+    assert faults(cell) < 10 * (64 << 20) / 4096 / 4
 
 
 def test_a_killed_kernel_leaves_neither_folder_nor_process(start):

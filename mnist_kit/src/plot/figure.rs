@@ -149,7 +149,8 @@ impl Figure {
         self
     }
 
-    /// The figure as an SVG document.
+    /// The figure as an SVG document. A figure wider than 900 pixels is shown that wide, so that a page
+    /// has room for it, unless its [`size`](Figure::size) was asked for.
     ///
     /// # Errors
     /// When the size is outside of its range, or leaves no room for the data.
@@ -163,11 +164,14 @@ impl Figure {
             Scale { unit: UNIT, snap: UNIT, bitmap: false },
         )?;
         let (_, content) = svg.split_once('>').context("an SVG document without a head")?;
-        // The style lets a page that is narrower than the figure show it smaller, not cut off.
+        // A report's page shows this much without a scroll bar; JupyterLab shrinks pictures by itself.
+        const PAGE: f64 = 900.0;
+        let shown = if self.sized { 1.0 } else { (PAGE / self.width).min(1.0) };
         let head = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" viewBox=\"0 0 {width} {height}\" \
-             style=\"max-width:100%;height:auto\" stroke-linejoin=\"round\" stroke-linecap=\"round\">",
-            self.width, self.height
+             stroke-linejoin=\"round\" stroke-linecap=\"round\">",
+            (self.width * shown).round(),
+            (self.height * shown).round()
         );
         // Attributes that say what holds anyway are a third of a grid of images.
         Ok(head + &content.replace(" opacity=\"1\"", "").replace(" stroke=\"none\"", ""))

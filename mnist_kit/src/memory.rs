@@ -1,0 +1,18 @@
+//! What becomes of the memory of tensors that are freed.
+
+/// Lets the allocator keep freed memory for the next tensor, up to 2 GB of it.
+///
+/// Left alone, glibc gives a large block back to the system at once and asks for it again at the next
+/// step; the system then clears every page of it anew. With MobileNetV2 and 128 images of 224×224 that
+/// took two thirds of the time.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn keep_freed() {
+    for threshold in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        // Safety: takes plain numbers, at any time; where it refuses, all stays as it was.
+        unsafe { libc::mallopt(threshold, i32::MAX) };
+    }
+}
+
+/// Other systems' allocators have no such thresholds.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn keep_freed() {}
