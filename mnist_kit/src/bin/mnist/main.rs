@@ -42,7 +42,7 @@ enum Command {
     DeepCnn(Common),
     /// Lesson 4: a residual network on augmented images; Adam 1e-3, batches of 64, 9 epochs
     Resnet(Common),
-    /// Lesson 5: a network trained on photographs, trained further on 10,000 digits; AdamW 1e-5, head 1e-3
+    /// Lesson 5: a network trained on photographs, trained further on 10,000 digits; AdamW, head 1e-3, backbone less
     Transfer(Transfer),
     /// Read pictures of digits with weights that a lesson has saved
     Predict(Predict),

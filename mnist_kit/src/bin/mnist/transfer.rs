@@ -29,9 +29,10 @@ pub struct Transfer {
     /// Epochs of phase 1 over all views: only the head learns
     #[arg(long, default_value_t = 5)]
     head_epochs: usize,
-    /// Learning rate of the backbone in phase 2; the head's is --lr
-    #[arg(long, default_value_t = 1e-5)]
-    backbone_lr: f64,
+    /// Learning rate of the backbone in phase 2; the head's is --lr [default: 1e-5 for resnet18, 1e-4
+    /// for mobilenet-v2]
+    #[arg(long)]
+    backbone_lr: Option<f64>,
     /// Height and width that images are scaled to
     #[arg(long, default_value_t = 224)]
     side: i64,
@@ -63,6 +64,14 @@ impl BackboneChoice {
         }
     }
 
+    /// Learning rate and epochs of phase 2, as in the lesson.
+    fn second_phase(self) -> (f64, usize) {
+        match self {
+            BackboneChoice::Resnet18 => (1e-5, 10),
+            BackboneChoice::MobilenetV2 => (1e-4, 6),
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             BackboneChoice::Resnet18 => "transfer_resnet18",
@@ -87,11 +96,9 @@ impl Transfer {
     pub fn run(&self) -> Result<()> {
         let common = &self.common;
         let seed = u64::from(common.seed);
-        ensure!(
-            self.backbone_lr > 0.0,
-            "learning rate {} of the backbone: expected above 0",
-            self.backbone_lr
-        );
+        let (lr, epochs) = self.backbone.second_phase();
+        let backbone_lr = self.backbone_lr.unwrap_or(lr);
+        ensure!(backbone_lr > 0.0, "learning rate {backbone_lr} of the backbone: expected above 0");
         print!("{}", mnist_kit::environment());
         let [train, validation, test] = reduced(&common.load()?, seed)?;
         for split in [&train, &validation, &test] {
@@ -143,13 +150,16 @@ impl Transfer {
         let mut learns = vec![head];
         learns.extend(self.backbone.last_stages());
         train_only(&vs, &learns)?;
-        println!("\nPhase 2, {} parameters learn", summary(&vs).trainable());
+        println!(
+            "\nPhase 2, {} parameters learn, the backbone with {backbone_lr:e}",
+            summary(&vs).trainable()
+        );
         let best = common.out.join(format!("{}.safetensors", self.backbone.name()));
         let mut run = fit(&model, &vs, &train_batches)
-            .optimizer(AdamW::new(self.backbone_lr))
-            .rate(head, common.lr / self.backbone_lr)
+            .optimizer(AdamW::new(backbone_lr))
+            .rate(head, common.lr / backbone_lr)
             .schedule(common.schedule())
-            .epochs(common.epochs.unwrap_or(10))
+            .epochs(common.epochs.unwrap_or(epochs))
             .test(&validation_batches)
             .keep_best(&best)
             .report(EpochBar::new()?);
