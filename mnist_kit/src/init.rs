@@ -8,6 +8,7 @@ use tch::Device;
 /// - Loads libtorch's CUDA half where the installation has one. The linker leaves it out of every program, because
 ///   nothing refers to it by name, and without it [`tch::Cuda::is_available`] says no on a machine with a GPU.
 /// - On Linux, lets the allocator keep freed memory (up to 2 GB) for the next tensor.
+/// - Lets libtorch's vector functions choose their code on one thread, so that a seeded run repeats to the last bit.
 /// - Inside a notebook, shortens the message of a panic to what happened and which line of the cell it was.
 ///
 /// ```
@@ -19,6 +20,7 @@ pub fn init() -> Device {
     ONCE.call_once(|| {
         crate::cuda::preload();
         crate::memory::keep_freed();
+        crate::vector_math::settle();
         crate::kernel::install();
     });
     Device::cuda_if_available()

@@ -25,6 +25,7 @@ pub mod prelude;
 pub mod table;
 pub mod train;
 pub mod transform;
+mod vector_math;
 
 pub use anyhow::Result;
 pub use environment::{environment, machine};

@@ -184,6 +184,8 @@ impl OptimizerConfig {
             !parameters.is_empty(),
             "the store holds no parameter: build the model before the optimiser"
         );
+        // For programs that train without `mnist_kit::init`.
+        crate::vector_math::settle();
         Ok(Optimizer { config: self, lr, parameters })
     }
 }
