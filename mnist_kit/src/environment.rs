@@ -22,7 +22,9 @@ pub fn environment() -> Table {
         let gpu = gpus().unwrap_or_else(|| "name unknown (nvidia-smi did not answer)".to_string());
         table.push(["device", &gpu]);
     } else {
-        table.push(["device", &format!("CPU, {} threads", tch::get_num_threads())]);
+        let threads = tch::get_num_threads();
+        let plural = if threads == 1 { "" } else { "s" };
+        table.push(["device", &format!("CPU, {threads} thread{plural}")]);
     }
     table
 }

@@ -206,9 +206,9 @@ impl Backbone {
     }
 
     /// Runs stages in evaluation mode, in which images have no influence on each other, a few images at
-    /// a time: their large tensors then take less memory and stay near the processor (on two cores 94
-    /// images of 224×224 a second under MobileNetV2, 82 with 128 at once). A GPU would rather have them
-    /// all at once.
+    /// a time: their large tensors then take less memory and stay near the processor (PyTorch on two
+    /// cores, MobileNetV2: 94 images of 224×224 a second, 82 with 128 at once). A GPU would rather have
+    /// them all at once.
     fn run_in_chunks(&self, images: &Tensor, stages: &[Stage]) -> Result<Tensor> {
         const CHUNK: i64 = 8;
         if images.device() != Device::Cpu || images.size()[0] <= CHUNK {
