@@ -61,6 +61,28 @@ fn a_network_goes_on_from_its_checkpoint() -> Result<()> {
 }
 
 #[test]
+fn networks_train_under_their_lessons_seed_and_the_schedule_that_is_asked_for() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let epoch = |args: &str| -> Result<String> {
+        let args: Vec<&str> = args.split(' ').chain(["--epochs", "1"]).collect();
+        let output = mnist(folder.path(), &args)?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8(output.stdout)?;
+        let line = said.lines().find(|line| line.starts_with("Epoch 1/1: loss"));
+        let line = line.with_context(|| format!("no line of the epoch in {said}"))?;
+        // The last entry is the time it took.
+        Ok(line.rsplit_once(", ").context("several entries")?.0.to_string())
+    };
+    let cnn = epoch("cnn")?;
+    assert_eq!(cnn, epoch("cnn --seed 777")?);
+    assert_ne!(cnn, epoch("cnn --seed 42")?);
+    assert_ne!(cnn, epoch("cnn --schedule one-cycle")?);
+    assert_eq!(epoch("deep-cnn")?, epoch("deep-cnn --seed 777")?);
+    epoch("resnet --schedule cosine")?;
+    Ok(())
+}
+
+#[test]
 #[cfg(unix)]
 fn an_interrupted_run_leaves_a_checkpoint_to_go_on_from() -> Result<()> {
     let folder = tempfile::tempdir()?;

@@ -97,7 +97,7 @@ pub struct CostLines;
 
 impl CostLines {
     fn line(record: &EpochRecord) -> String {
-        format!("[Epoch: {:>4}] cost = {:.9}", record.epoch, record.train_loss)
+        format!("[Epoch: {:>4}] cost = {}", record.epoch, nine_digits(record.train_loss))
     }
 }
 
@@ -106,6 +106,13 @@ impl Report for CostLines {
         println!("{}", CostLines::line(record));
         Ok(())
     }
+}
+
+/// Nine significant digits, which is what Python's `{:>.9}` prints of a cost above 1e-4.
+fn nine_digits(cost: f64) -> String {
+    let decimals = (8.0 - cost.abs().log10().floor()).clamp(0.0, 20.0) as usize;
+    let digits = format!("{cost:.decimals$}");
+    if digits.contains('.') { digits.trim_end_matches('0').to_string() } else { digits }
 }
 
 /// Prints lesson 4's lines: the loss of the first batch and of every hundredth after it, and the test
@@ -154,6 +161,15 @@ mod tests {
             seconds: 12.34,
         };
         assert_eq!(CostLines::line(&record), "[Epoch:    1] cost = 0.225939184");
+        // As Python prints them.
+        for (cost, text) in [
+            (0.063098251819611, "0.0630982518"),
+            (0.009888708591461, "0.00988870859"),
+            (2.30258512, "2.30258512"),
+            (0.125, "0.125"),
+        ] {
+            assert_eq!(nine_digits(cost), text);
+        }
         assert_eq!(
             EpochLines::lines(&record),
             "===== 0 ====\nelaps: 12.3 sec\n[train] loss: 0.2259, acc: 0.930\n[test] loss: 0.0631, acc: 0.980"

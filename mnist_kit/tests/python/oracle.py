@@ -138,11 +138,14 @@ def resize(folder):
 
 def logits_of_rust_weights(folder):
     """Loads the weights that Rust trained and answers with PyTorch's logits."""
-    model = Mlp()
-    model.load_state_dict(load_file(folder / "weights.safetensors"), strict=True)
     images = load_file(folder / "images.safetensors")["images"]
-    with torch.no_grad():
-        save_file({"logits": model(images)}, folder / "logits.safetensors")
+    answer = {}
+    for make in (Mlp, ResNet):
+        model = make().eval()
+        model.load_state_dict(load_file(folder / f"{make.__name__}.safetensors"), strict=True)
+        with torch.no_grad():
+            answer[make.__name__] = model(images)
+    save_file(answer, folder / "logits.safetensors")
 
 
 def weights_for_rust(folder):

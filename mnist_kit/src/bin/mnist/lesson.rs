@@ -20,6 +20,7 @@ pub struct Lesson {
     pub epochs: usize,
     pub batch_size: usize,
     pub drop_last: bool,
+    pub seed: u32,
     pub recipe: Recipe,
 }
 
@@ -33,20 +34,21 @@ impl Lesson {
         optimizer: OptimizerConfig,
     ) -> Result<()> {
         let device = common.device()?;
+        let seed = common.seed.unwrap_or(self.seed);
         print!("{}", mnist_kit::environment());
         print!("\n{}\n{}", mnist.table(), mnist.train.class_counts()?.table());
 
         let train_batches = mnist.train.batches(common.batch_size.unwrap_or(self.batch_size))?;
         let train_batches = train_batches
             .transform(&self.recipe.after(augmentation))
-            .shuffle(common.seed.into())
+            .shuffle(seed.into())
             .drop_last(self.drop_last)
             .device(device);
         let test_batches = mnist.test.batches(common.test_batch_size)?;
         let test_batches =
             test_batches.transform(&self.recipe.after(Compose::new())).device(device);
 
-        tch::manual_seed(common.seed.into());
+        tch::manual_seed(seed.into());
         let vs = nn::VarStore::new(device);
         let model = self.recipe.build(vs.root())?;
         print!("\n{}\n", summary(&vs).table());

@@ -57,33 +57,63 @@ fn main() -> anyhow::Result<()> {
             let mnist = common.load()?;
             let (mean, std) = mnist.train.head(1000).mean_std()?;
             let recipe = Recipe { model: Architecture::Mlp, hidden: Some(hidden), mean, std };
-            let lesson =
-                Lesson { name: "mlp", epochs: 3, batch_size: 128, drop_last: false, recipe };
+            let lesson = Lesson {
+                name: "mlp",
+                epochs: 3,
+                batch_size: 128,
+                drop_last: false,
+                seed: 42,
+                recipe,
+            };
             lesson.run(&common, &mnist, plain, adam(common.lr))
         }
         Command::Lenet(common) => {
             let recipe = Recipe::usual(Architecture::Lenet);
-            let lesson =
-                Lesson { name: "lenet", epochs: 21, batch_size: 128, drop_last: false, recipe };
+            let lesson = Lesson {
+                name: "lenet",
+                epochs: 21,
+                batch_size: 128,
+                drop_last: false,
+                seed: 42,
+                recipe,
+            };
             let sgd = Sgd::new(common.lr).momentum(0.9).into();
             lesson.run(&common, &common.load()?, plain, sgd)
         }
         Command::Cnn(common) => {
             let recipe = Recipe::usual(Architecture::Cnn);
-            let lesson =
-                Lesson { name: "cnn", epochs: 15, batch_size: 100, drop_last: true, recipe };
+            let lesson = Lesson {
+                name: "cnn",
+                epochs: 15,
+                batch_size: 100,
+                drop_last: true,
+                seed: 777,
+                recipe,
+            };
             lesson.run(&common, &common.load()?, plain, adam(common.lr))
         }
         Command::DeepCnn(common) => {
             let recipe = Recipe::usual(Architecture::DeepCnn);
-            let lesson =
-                Lesson { name: "deep_cnn", epochs: 15, batch_size: 100, drop_last: true, recipe };
+            let lesson = Lesson {
+                name: "deep_cnn",
+                epochs: 15,
+                batch_size: 100,
+                drop_last: true,
+                seed: 777,
+                recipe,
+            };
             lesson.run(&common, &common.load()?, plain, adam(common.lr))
         }
         Command::Resnet(common) => {
             let recipe = Recipe::usual(Architecture::Resnet);
-            let lesson =
-                Lesson { name: "resnet", epochs: 9, batch_size: 64, drop_last: false, recipe };
+            let lesson = Lesson {
+                name: "resnet",
+                epochs: 9,
+                batch_size: 64,
+                drop_last: false,
+                seed: 42,
+                recipe,
+            };
             let augmentation = plain
                 .then(RandomRotation::new(10.0))
                 .then(RandomAffine::new(0.0).shear(10.0).scale(0.8, 1.2));

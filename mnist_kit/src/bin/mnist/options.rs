@@ -25,9 +25,9 @@ pub struct Common {
     /// How the learning rate changes in the course of the run
     #[arg(long, value_enum, default_value_t = ScheduleChoice::Constant)]
     schedule: ScheduleChoice,
-    /// Seed of the weights and of the order of the images
-    #[arg(long, default_value_t = 42)]
-    pub seed: u32,
+    /// Seed of the weights and of the order of the images [default: the lesson's]
+    #[arg(long)]
+    pub seed: Option<u32>,
     /// File that keeps the state of the run after each epoch; where it exists, the run goes on from it
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,

@@ -95,7 +95,7 @@ fn reduced(mnist: &Mnist, seed: u64) -> Result<[Split; 3]> {
 impl Transfer {
     pub fn run(&self) -> Result<()> {
         let common = &self.common;
-        let seed = u64::from(common.seed);
+        let seed = u64::from(common.seed.unwrap_or(42));
         let (lr, epochs) = self.backbone.second_phase();
         let backbone_lr = self.backbone_lr.unwrap_or(lr);
         ensure!(backbone_lr > 0.0, "learning rate {backbone_lr} of the backbone: expected above 0");
