@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 
 import project
@@ -97,7 +98,6 @@ def libtorch() -> list[Part]:
 
 def kernel() -> list[Part]:
     """evcxr, the kit's own build, the template and Jupyter's description of the kernel."""
-    build = Path(os.environ.get("CARGO_TARGET_DIR") or project.ROOT / "target") / "release" / "mnist"
     state = template.state() if project.toolchain_bin() else "missing"
     try:
         launcher = json.loads((project.kernelspec() / "kernel.json").read_text())["argv"][1]
@@ -106,7 +106,7 @@ def kernel() -> list[Part]:
     ours = str(project.ROOT / "tools" / "kernel.py")
     return [
         Part("evcxr_jupyter", project.EVCXR_VERSION if project.evcxr() else None, project.EVCXR_VERSION),
-        Part("mnist_kit", "built" if build.exists() else None, "a release build"),
+        Part("mnist_kit", "built" if project.program().exists() else None, "a release build"),
         Part("kernel template", None if state == "missing" else state, "fresh", good=state == "fresh"),
         Part("kernelspec", launcher, ours, good=launcher == ours),
     ]
@@ -115,12 +115,15 @@ def kernel() -> list[Part]:
 def data() -> Part:
     """Where lessons will find MNIST; without it they draw digits of their own."""
     folder = os.environ.get("MNIST_KIT_DATA")
-    names = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+    # Of the names that the kit reads.
+    names = [rf"\b{split}-{kind}[-.]idx[13]-ubyte(\.gz)?$" for split in ("train", "(t10k|test)") for kind in ("images", "labels")]
 
     def complete(at: Path) -> bool:
-        return all((at / name).exists() or (at / f"{name}.gz").exists() for name in names)
+        files = [file.name for file in at.iterdir()] if at.is_dir() else []
+        return all(any(re.search(name, file) for file in files) for name in names)
 
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mnist_kit"
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mnist_kit"
+    cache = Path(os.environ.get("MNIST_KIT_CACHE") or user_cache)
     places = [Path(folder)] if folder else []
     places += [cache, *(at for at in sorted(cache.glob("*")) if at.is_dir())]
     found = next((at for at in places if complete(at)), None)

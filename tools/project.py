@@ -35,6 +35,19 @@ def output_of(*command: str | Path, **options) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+def save(path: Path, text: str) -> None:
+    """Writes aside and renames: nobody sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.new")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
+def program() -> Path:
+    """Where cargo puts the release build of `mnist`."""
+    return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "mnist"
+
+
 def pins() -> dict[str, str]:
     """The Python packages that the project needs, name → exact version."""
     lines = (line.split("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines())

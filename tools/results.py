@@ -47,7 +47,7 @@ def main() -> int:
 
 def train(command: str, seed: int, epochs: int | None, folder: Path) -> None:
     """One run of the program, or what is left of it."""
-    call = [str(project.ROOT / "target" / "release" / "mnist"), command, "--seed", str(seed), "--out", str(folder)]
+    call = [str(project.program()), command, "--seed", str(seed), "--out", str(folder)]
     call += ["--checkpoint", str(folder / "checkpoint")]
     if epochs:
         call += ["--epochs", str(epochs)]

@@ -27,7 +27,7 @@ import project
 WARNING = re.compile(r"\[W[\d .:-]+\S+\.(cpp|cu|h):\d+\]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # evcxr does not wait for what a cell wrote to stderr before it says that the cell has ended.
-LATE = 0.15
+LATE = 0.3
 
 
 class CellFailed(Exception):
@@ -155,14 +155,6 @@ def known_folders() -> dict[str, str]:
     return {path: name for path, name in folders.items() if len(path) > 1}
 
 
-def save(path: Path, text: str) -> None:
-    """Writes aside and renames: nobody sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
-
-
 def html_of(notebook, failure: CellFailed | None) -> str:
     """A page with the notebook's texts, code and outputs, under the failure if there was one."""
     from nbconvert import HTMLExporter
@@ -215,14 +207,14 @@ def main() -> int:
     folder = (arguments.cwd or source.parent).resolve()
     executed, failure = run(source, arguments.kernel, folder, arguments.timeout)
     if arguments.html:
-        save(arguments.html, html_of(executed, failure))
+        project.save(arguments.html, html_of(executed, failure))
     if arguments.output:
-        save(arguments.output, nbformat.writes(executed) + "\n")
+        project.save(arguments.output, nbformat.writes(executed) + "\n")
     if failure:
         print(f"\n{source.name}: {failure}", file=sys.stderr)
         return 1
     if arguments.in_place:
-        save(source, nbformat.writes(executed) + "\n")
+        project.save(source, nbformat.writes(executed) + "\n")
     print(f"{source.name}: all cells passed")
     return 0
 

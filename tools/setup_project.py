@@ -180,14 +180,16 @@ def kernelspec() -> str:
         "interrupt_mode": "message",
     }
     file = folder / "kernel.json"
-    if file.exists() and json.loads(file.read_text()) == wanted:
-        return f"{project.KERNEL_TITLE}, installed"
+    try:
+        if json.loads(file.read_text()) == wanted:
+            return f"{project.KERNEL_TITLE}, installed"
+    except (OSError, ValueError):
+        pass  # Missing or damaged: written anew.
     with tempfile.TemporaryDirectory() as stock:
         done = project.output_of(project.evcxr(), "--install", env=os.environ | {"JUPYTER_PATH": stock})
         if done is not None:
             shutil.copytree(Path(stock) / "kernels" / "rust", folder, dirs_exist_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(wanted, indent=2) + "\n")
+    project.save(file, json.dumps(wanted, indent=2) + "\n")
     return f"{project.KERNEL_TITLE}, installed in {folder}"
 
 

@@ -8,9 +8,12 @@
 /// blocks of 64 MB and more.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn keep_freed() {
-    for threshold in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
-        // Safety: takes plain numbers, at any time; where it refuses, all stays as it was.
-        unsafe { libc::mallopt(threshold, i32::MAX) };
+    // Safety: takes plain numbers, at any time.
+    let set = |parameter, bytes| unsafe { libc::mallopt(parameter, bytes) } == 1;
+    // Some versions of glibc take no more than 32 MB. Without the first the second would do harm: setting
+    // either one ends glibc's own adjustment of both.
+    if set(libc::M_MMAP_THRESHOLD, i32::MAX) || set(libc::M_MMAP_THRESHOLD, 32 << 20) {
+        set(libc::M_TRIM_THRESHOLD, i32::MAX);
     }
 }
 

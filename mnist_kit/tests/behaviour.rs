@@ -1,10 +1,14 @@
 //! What the modules promise, on small tensors and generated digits.
 
+mod common;
+
 use anyhow::Result;
+use common::message;
 use mnist_kit::data::{Mnist, Split};
 use mnist_kit::eval::{Bins, ConfusionMatrix, Reliability, evaluate};
 use mnist_kit::model::{
-    Activation, Mlp, MlpConfig, Model, load_weights, named_parameters, save_weights, summary,
+    Activation, Backbone, Cnn, DeepCnn, LeNet, Mlp, MlpConfig, Model, ResNet, load_weights,
+    named_parameters, save_weights, summary,
 };
 use mnist_kit::train::{Adam, AdamW, Progress, Sgd, Silent, fit};
 use mnist_kit::transform::{Compose, Interpolation, RandomAffine, RandomRotation};
@@ -30,10 +34,6 @@ fn order(batches: &mnist_kit::data::Batches, epoch: usize) -> Vec<i64> {
             .unwrap()
         })
         .collect()
-}
-
-fn message<T>(result: Result<T>) -> String {
-    format!("{:#}", result.err().expect("an error"))
 }
 
 proptest! {
@@ -116,6 +116,9 @@ fn mean_and_deviation_are_those_of_torch() -> Result<()> {
         (mean - 0.5).abs() < 1e-7 && (std - (8.0f64 / 7.0).sqrt() / 2.0).abs() < 1e-6,
         "{mean} {std}"
     );
+    let shares = split.images().to_kind(Kind::Float) / 255.0;
+    let shares = Split::new("shares", shares, Tensor::from_slice(&[0i64, 1]), 2)?;
+    assert_eq!(shares.mean_std()?, (mean, std));
     Ok(())
 }
 
@@ -143,6 +146,7 @@ fn a_transform_says_what_it_cannot_take() -> Result<()> {
     assert!(wrong.contains("to_tensor comes first and once"), "{wrong}");
     let wrong = message(Compose::new().to_tensor().normalize(0.5, 0.0).apply(&images));
     assert!(wrong.contains("deviation above 0"), "{wrong}");
+    assert!(message(Compose::new().denormalize(&images)).contains("Uint8"));
     Ok(())
 }
 
@@ -192,7 +196,8 @@ fn random_ranges_are_kept_and_checked() -> Result<()> {
         .apply_seeded(&dot, 3)?;
     assert_eq!(filled.int64_value(&[0, 0, 0, 0]), 9);
     let wrong = |random: RandomAffine| message(Compose::new().then(random).apply_seeded(&dot, 1));
-    assert!(wrong(RandomAffine::new(-1.0)).contains("expected 0 or more"));
+    assert!(wrong(RandomAffine::new(-1.0)).contains("expected 0 to 360"));
+    assert!(wrong(RandomAffine::new(1e308)).contains("expected 0 to 360"));
     assert!(wrong(RandomAffine::new(0.0).scale(0.0, 1.0)).contains("0 < smallest"));
     assert!(wrong(RandomAffine::new(0.0).translate(2.0, 0.0)).contains("shares of 0 to 1"));
     let flat =
@@ -218,6 +223,57 @@ fn an_mlp_takes_images_or_rows_and_nothing_else() -> Result<()> {
 }
 
 #[test]
+fn images_and_weights_of_different_dtypes_are_refused() -> Result<()> {
+    let mut vs = nn::VarStore::new(Device::Cpu);
+    let root = vs.root();
+    let models: [Box<dyn Model>; 6] = [
+        Box::new(Mlp::new(&root / "mlp", 8)?),
+        Box::new(LeNet::new(&root / "lenet")),
+        Box::new(Cnn::new(&root / "cnn")),
+        Box::new(DeepCnn::new(&root / "deep_cnn")),
+        Box::new(ResNet::new(&root / "resnet")),
+        Box::new(Backbone::mobilenet_v2(&root / "mobilenet_v2", 10)),
+    ];
+    let digits = Tensor::rand([2, 1, 28, 28], (Kind::Float, Device::Cpu));
+    let colours = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
+    let images = |index| if index == 5 { &colours } else { &digits };
+    for (index, model) in models.iter().enumerate() {
+        assert!(model.logits(images(index), false).is_ok());
+    }
+    vs.double();
+    for (index, model) in models.iter().enumerate() {
+        let wrong = message(model.logits(images(index), false));
+        assert!(wrong.contains("images are Float on Cpu, the weights Double on Cpu"), "{wrong}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_optimizer_takes_no_other_kinds_state() -> Result<()> {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let model = Mlp::new(vs.root(), 8)?;
+    let images = Tensor::rand([4, 784], (Kind::Float, Device::Cpu));
+    let mut momentum = Sgd::new(0.1).momentum(0.9).build(&vs)?;
+    model.logits(&images, true)?.sum(Kind::Float).backward();
+    momentum.step()?;
+    let state = momentum.state()?;
+    let mut adam = Adam::new(1e-3).build(&vs)?;
+    let wrong = message(adam.set_state(&state));
+    assert!(wrong.contains("that of another kind of optimiser"), "{wrong}");
+    assert_eq!(adam.lr(), 1e-3, "a refused state changes nothing");
+    adam.step()?;
+    for (name, wrong) in [
+        ("lr", Tensor::from_slice(&[f64::NAN])),
+        ("layers.0.bias.steps", Tensor::from_slice(&[-1i64])),
+    ] {
+        let mut state = adam.state()?;
+        state.insert(name.to_string(), wrong);
+        assert!(adam.set_state(&state).is_err(), "{name}");
+    }
+    Ok(())
+}
+
+#[test]
 fn an_mlp_is_built_as_configured() -> Result<()> {
     let vs = nn::VarStore::new(Device::Cpu);
     let deep = MlpConfig::default().hidden([128, 64]).activation(Activation::Tanh).dropout(0.5);
@@ -227,7 +283,10 @@ fn an_mlp_is_built_as_configured() -> Result<()> {
     let images = Tensor::rand([8, 784], (Kind::Float, Device::Cpu));
     assert_eq!(model.logits(&images, false)?, model.logits(&images, false)?);
     assert_ne!(model.logits(&images, true)?, model.logits(&images, true)?, "dropout draws anew");
-    assert!(message(MlpConfig::default().hidden([0]).build(vs.root())).contains("at least 1"));
+    for hidden in [0, -1, 1 << 40] {
+        let wrong = message(MlpConfig::default().hidden([hidden]).build(vs.root()));
+        assert!(wrong.contains("expected 1 to 65536"), "{wrong}");
+    }
     assert!(message(MlpConfig::default().dropout(1.0).build(vs.root())).contains("dropout 1"));
     Ok(())
 }
@@ -368,12 +427,14 @@ fn bins_of_equal_width_and_of_equal_mass() -> Result<()> {
     let counts: Vec<usize> = mass.bins().iter().map(|bin| bin.count).collect();
     assert_eq!(counts, [1, 2, 1, 2]);
     assert_eq!(mass.bins()[3].range, (0.95, 1.0));
+    assert!(message(ConfusionMatrix::new(&[], &[], usize::MAX)).contains("10,000 at most"));
     for (confidences, right, bins) in [
         (&[0.5][..], &[true, false][..], Bins::EqualWidth(10)),
         (&[], &[], Bins::EqualWidth(10)),
         (&[1.5], &[true], Bins::EqualWidth(10)),
         (&[f64::NAN], &[true], Bins::EqualMass(10)),
         (&[0.5], &[true], Bins::EqualMass(0)),
+        (&[0.5], &[true], Bins::EqualWidth(usize::MAX)),
     ] {
         assert!(Reliability::new(confidences, right, bins).is_err(), "{confidences:?}");
     }

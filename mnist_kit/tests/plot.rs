@@ -1,6 +1,9 @@
 //! Every kind of plot: what it says, in which colours, and that nothing is clipped.
 
+mod common;
+
 use anyhow::Result;
+use common::message;
 use image::RgbImage;
 use mnist_kit::data::{Mnist, Split};
 use mnist_kit::eval::{Bins, ConfusionMatrix, Prediction, Reliability};
@@ -144,10 +147,6 @@ fn writes(svg: &str, text: &str) -> bool {
     svg.contains(&format!(">\n{text}\n</text>"))
 }
 
-fn message<T>(result: Result<T>) -> String {
-    format!("{:#}", result.err().expect("an error"))
-}
-
 #[test]
 fn nothing_is_clipped_at_any_size() -> Result<()> {
     for (name, figure) in every_plot()? {
@@ -212,6 +211,9 @@ fn grid_names_its_digits() -> Result<()> {
     assert!((0..10).all(|digit| writes(&svg, &format!("Digit {digit}"))));
     // Fewer images than cells: the other cells stay empty.
     assert_eq!(count(&grid(&split(3), 2, 5)?.to_svg()?, whole), 3);
+    // The highest grids leave room for what stands around them.
+    let high = grid(&split(300), 100, 3)?.title("title").caption("caption").note(Some("note"));
+    high.to_svg()?;
     Ok(())
 }
 
@@ -486,6 +488,7 @@ fn what_cannot_be_drawn_is_explained() -> Result<()> {
     says(message(grid(&split(2), 0, 5)), "0 rows");
     says(message(grid(&split(0), 2, 5)), "no images");
     says(message(predictions(&[prediction(1, 1, 2), prediction(1, 1, 2)], 1, 1)), "do not fit");
+    says(message(confidence_histogram(&[f64::NAN, 0.5], &[true, false])), "confidence NaN");
     says(message(GridItem::new(&image(2, 4, 4), "")), "[2, 4, 4]");
     says(message(GridItem::new(&image(1, 4, 4).to_kind(Kind::Float), "")), "Float");
     says(message(GridItem::new(&image(1, 0, 4), "")), "no pixels");

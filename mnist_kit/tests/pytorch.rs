@@ -259,6 +259,7 @@ fn a_resize_is_torchvisions() -> Result<()> {
 
 #[test]
 fn calibration_and_multi_label_measures_are_torchmetrics() -> Result<()> {
+    let _alone = generator();
     let folder = tempfile::tempdir()?;
     if !oracle("calibration", folder.path()) {
         return Ok(());
@@ -304,6 +305,7 @@ impl Model for Known {
 
 #[test]
 fn grad_cam_is_captums() -> Result<()> {
+    let _alone = generator();
     let folder = tempfile::tempdir()?;
     if !oracle("grad_cam", folder.path()) {
         return Ok(());

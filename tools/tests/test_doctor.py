@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import doctor
+import pytest
 import project
 
 
@@ -37,6 +38,17 @@ def test_missing_data_is_a_note(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     part = doctor.data()
     assert not part.stops_work() and part.line().startswith("note") and str(tmp_path) in part.line()
+
+
+@pytest.mark.parametrize("variable", ["MNIST_KIT_DATA", "MNIST_KIT_CACHE"])
+def test_data_is_found_under_the_names_that_the_kit_reads(variable, monkeypatch, tmp_path):
+    monkeypatch.delenv("MNIST_KIT_DATA", raising=False)
+    monkeypatch.setenv(variable, str(tmp_path))
+    for name in ["train-images.idx3-ubyte", "emnist-letters-train-labels-idx1-ubyte.gz", "test-images-idx3-ubyte"]:
+        (tmp_path / name).touch()
+    assert str(tmp_path) != doctor.data().found
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").touch()
+    assert str(tmp_path) == doctor.data().found
 
 
 def test_versions_are_compared_by_number():

@@ -116,13 +116,15 @@ impl Batches {
         epoch_rng(self.shuffle.unwrap_or_default(), epoch).random()
     }
 
-    /// What decides the contents of the batches, in words.
-    pub(crate) fn settings(&self) -> String {
+    /// What decides the contents of the batches, in words; data sets are told apart by how often each
+    /// class occurs.
+    pub(crate) fn settings(&self) -> Result<String> {
         let Batches { split, batch_size, transform, shuffle, drop_last, .. } = self;
-        format!(
-            "{} images in batches of {batch_size}, {transform:?}, shuffle {shuffle:?}, drop_last {drop_last}",
-            split.len()
-        )
+        let class_counts = split.class_counts()?;
+        Ok(format!(
+            "{:?} images of the classes in batches of {batch_size}, {transform:?}, shuffle {shuffle:?}, drop_last {drop_last}",
+            class_counts.counts()
+        ))
     }
 
     /// The batches of one epoch, counted from 1.

@@ -59,7 +59,7 @@ impl RemoteFile {
     fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let mut content = Vec::new();
         let (least, most) = (*self.bytes.start(), *self.bytes.end());
-        File::open(path)?.take(most + 1).read_to_end(&mut content)?;
+        File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut content)?;
         let found = content.len() as u64;
         ensure!(found >= least, "incomplete, {found} of {least} bytes");
         ensure!(found <= most, "longer than the published {most} bytes");
@@ -164,10 +164,12 @@ fn lock(folder: &Path) -> io::Result<File> {
 
 /// One attempt at one file.
 fn fetch(file: &RemoteFile, url: &str, path: &Path, limits: &TimeLimits) -> Result<()> {
+    // ureq adds these to the time of day, which ends somewhere.
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
     let agent: Agent = Agent::config_builder()
-        .timeout_connect(Some(limits.connect))
-        .timeout_per_read(Some(limits.read))
-        .timeout_global(Some(limits.total))
+        .timeout_connect(Some(limits.connect.min(year)))
+        .timeout_per_read(Some(limits.read.min(year)))
+        .timeout_global(Some(limits.total.min(year)))
         .build()
         .new_agent();
     let body = agent.get(url).call().map_err(|problem| short(problem, limits))?.into_body();
@@ -175,7 +177,10 @@ fn fetch(file: &RemoteFile, url: &str, path: &Path, limits: &TimeLimits) -> Resu
     let part = path.with_file_name(format!("{}.part", file.name));
     let written = decompressed(bar.wrap_read(body.into_reader()))
         .and_then(|content| {
-            io::copy(&mut content.take(file.bytes.end() + 1), &mut File::create(&part)?)
+            io::copy(
+                &mut content.take(file.bytes.end().saturating_add(1)),
+                &mut File::create(&part)?,
+            )
         })
         .map_err(|problem| short(problem.into(), limits))
         .and_then(|_| file.read(&part));

@@ -131,7 +131,12 @@ fn border_level(grey: &GrayImage) -> u8 {
 
 /// Cuts the digit out, scales it and puts its centre of mass into the middle of 28×28.
 fn centred(grey: &GrayImage, ground: u8, steps: &mut Vec<String>) -> Result<GrayImage> {
-    let ink = stretched(grey, ground)?;
+    let contrast = contrast(grey, ground);
+    ensure!(
+        contrast >= MIN_CONTRAST,
+        "no digit stands out: the brightest pixel is {contrast} of 255 levels above the border, expected {MIN_CONTRAST} or more"
+    );
+    let ink = stretched(grey, ground);
     let strong = |pixel: &Luma<u8>| pixel.0[0] > 63;
     let places = || ink.enumerate_pixels().filter(|(_, _, pixel)| strong(pixel));
     let (left, right) = ends(places().map(|(x, _, _)| x)).context("no digit was found")?;
@@ -143,7 +148,7 @@ fn centred(grey: &GrayImage, ground: u8, steps: &mut Vec<String>) -> Result<Gray
     let digit = imageops::crop_imm(&ink, left, top, width, height).to_image();
     let digit = imageops::resize(&digit, scaled(width), scaled(height), FilterType::Triangle);
     // Thin lines have become faint on the way.
-    let digit = stretched(&digit, 0)?;
+    let digit = stretched(&digit, 0);
     steps.push(format!(
         "digit of {width}×{height} pixels found, scaled to {}×{}, centred by its mass",
         digit.width(),
@@ -157,19 +162,19 @@ fn centred(grey: &GrayImage, ground: u8, steps: &mut Vec<String>) -> Result<Gray
 }
 
 /// Levels above the ground, stretched to 0–255.
-fn stretched(grey: &GrayImage, ground: u8) -> Result<GrayImage> {
-    let brightest = grey.as_raw().iter().copied().max().unwrap_or(0);
-    let contrast = brightest.saturating_sub(ground);
-    ensure!(
-        contrast >= MIN_CONTRAST,
-        "no digit stands out: the brightest pixel is {contrast} of 255 levels above the border, expected {MIN_CONTRAST} or more"
-    );
+fn stretched(grey: &GrayImage, ground: u8) -> GrayImage {
+    let contrast = u32::from(contrast(grey, ground).max(1));
     let mut image = grey.clone();
     for Luma([level]) in image.pixels_mut() {
         let above = u32::from(level.saturating_sub(ground));
-        *level = (above * 255 / u32::from(contrast)) as u8;
+        *level = (above * 255 / contrast) as u8;
     }
-    Ok(image)
+    image
+}
+
+/// How far the brightest pixel is above the ground.
+fn contrast(grey: &GrayImage, ground: u8) -> u8 {
+    grey.as_raw().iter().copied().max().unwrap_or(0).saturating_sub(ground)
 }
 
 fn ends(values: impl Iterator<Item = u32>) -> Option<(u32, u32)> {
@@ -265,6 +270,20 @@ mod tests {
                 assert!((DIGIT_SIDE - 2..=DIGIT_SIDE).contains(&longer), "{longer}");
             }
         }
+    }
+
+    #[test]
+    fn a_thin_pen_is_read() {
+        // A seven of lines one pixel wide, 300×400 pixels large.
+        let mut paper = GrayImage::from_pixel(500, 500, Luma([255]));
+        for x in 100..400 {
+            paper.put_pixel(x, 50, Luma([0]));
+        }
+        for y in 50..450 {
+            paper.put_pixel(400 - (y - 50) / 2, y, Luma([0]));
+        }
+        let picture = normalized(&DynamicImage::from(paper)).unwrap();
+        assert_eq!(picture.image.max().int64_value(&[]), 255);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Split {
         Split { note, ..self }
     }
 
-    /// All images, `[N, C, H, W]`, uint8 0–255.
+    /// All images, `[N, C, H, W]`: uint8 0–255, or float32 features.
     pub fn images(&self) -> &Tensor {
         &self.images
     }
@@ -137,7 +137,7 @@ impl Split {
         [size[1], size[2], size[3]]
     }
 
-    /// One image, `[C, H, W]` uint8, and its label.
+    /// One image, `[C, H, W]` uint8 (or float32 features), and its label.
     ///
     /// # Errors
     /// When `index` is not below [`len`](Split::len).
@@ -247,7 +247,8 @@ impl Split {
         Ok(ClassCounts { title, note, counts: Vec::<i64>::try_from(counts)? })
     }
 
-    /// Mean and standard deviation of the pixels in 0–1, over all images and channels.
+    /// Mean and standard deviation of the pixels, over all images and channels: of uint8 pixels in 0–1, of
+    /// float32 values as they are.
     ///
     /// The deviation is the unbiased one (divided by n − 1), as `torch.std` gives it.
     ///
@@ -255,7 +256,8 @@ impl Split {
     /// When there are no images.
     pub fn mean_std(&self) -> Result<(f64, f64)> {
         ensure!(!self.is_empty(), "{}: no images to take the mean of", self.name);
-        let pixels = self.images.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
+        let white = if self.images.kind() == Kind::Uint8 { 255.0 } else { 1.0 };
+        let pixels = self.images.f_to_kind(Kind::Float)?.f_div_scalar(white)?;
         Ok((
             pixels.f_mean(Kind::Double)?.f_double_value(&[])?,
             pixels.f_to_kind(Kind::Double)?.f_std(true)?.f_double_value(&[])?,

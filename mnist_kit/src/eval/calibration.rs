@@ -63,7 +63,7 @@ impl Reliability {
             anyhow::bail!("confidence {wrong}: expected 0 to 1");
         }
         let (Bins::EqualWidth(count) | Bins::EqualMass(count)) = bins;
-        ensure!(count > 0, "{bins:?}: expected one bin or more");
+        ensure!((1..=10_000).contains(&count), "{bins:?}: expected 1 to 10,000 bins");
         let total = right.len();
         let mut order: Vec<usize> = (0..total).collect();
         order.sort_by(|&a, &b| confidences[a].total_cmp(&confidences[b]));

@@ -32,6 +32,7 @@ impl ConfusionMatrix {
             truths.len(),
             predictions.len()
         );
+        ensure!(num_classes <= 10_000, "{num_classes} classes, expected 10,000 at most");
         let mut counts = vec![vec![0; num_classes]; num_classes];
         for (&truth, &predicted) in truths.iter().zip(predictions) {
             let inside = |class: i64| (0..num_classes as i64).contains(&class);

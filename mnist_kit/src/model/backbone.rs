@@ -2,7 +2,7 @@
 
 use super::layers::{Conv2d, batch_norm2d, conv2d_without_bias, depthwise_conv2d, linear};
 use super::summary::is_part_of;
-use super::{Model, ResidualBlock};
+use super::{Model, ResidualBlock, expect_together};
 use crate::Result;
 use crate::data::{Batches, Split};
 use anyhow::{Context, ensure};
@@ -229,12 +229,9 @@ impl Backbone {
         Ok(self.run(images, &self.stages[..self.after(layer)?], false))
     }
 
-    /// The logits that follow from the [`activations`](Backbone::activations) of a stage, in evaluation
-    /// mode.
-    ///
-    /// # Errors
-    /// When no stage is called so.
-    pub fn logits_from(&self, activations: &Tensor, layer: &str) -> Result<Tensor> {
+    /// The logits that follow from the [`activations`](Backbone::activations) of the same stage, in
+    /// evaluation mode.
+    pub(crate) fn logits_from(&self, activations: &Tensor, layer: &str) -> Result<Tensor> {
         let last = self.run(activations, &self.stages[self.after(layer)?..], false);
         self.head.logits(&pooled(&last), false)
     }
@@ -261,7 +258,7 @@ impl Backbone {
              put to_tensor, resize and repeat_channels into the transform",
             self.name
         );
-        Ok(())
+        expect_together(self.name, images, &self.head.linear.ws)
     }
 }
 
@@ -294,8 +291,8 @@ impl Model for Head {
 /// Computes the features of every image once for each of `views`, in evaluation mode and without
 /// gradients, so that a head can be trained on them without the backbone.
 ///
-/// With random steps in the transform each view is another augmentation, the one that epoch 1, 2, …
-/// would see; the result holds the views one after the other, so that one epoch over it is worth
+/// With random steps in the transform each view is another augmentation, the same in every call, whatever
+/// the seed of [`shuffle`](Batches::shuffle); the result holds the views one after the other, so that one epoch over it is worth
 /// `views` epochs over the images.
 ///
 /// # Shapes
@@ -419,4 +416,26 @@ fn inverted_residual(
     let narrow = ConvNorm::new(path.clone(), place, place + 1, width, out_channels, 1, 1);
     layers.push(ConvNorm { relu6: false, ..narrow });
     ConvBlock { layers, shortcut: stride == 1 && in_channels == out_channels }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stage_can_be_stopped_at_and_gone_on_from() -> Result<()> {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let resnet18 = Backbone::resnet18(vs.root() / "resnet18", 10);
+        let mobilenet_v2 = Backbone::mobilenet_v2(vs.root() / "mobilenet_v2", 10);
+        for model in [resnet18, mobilenet_v2] {
+            let images = Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu));
+            let logits = model.logits(&images, false)?;
+            for layer in model.stages() {
+                let again = model.logits_from(&model.activations(&images, layer)?, layer)?;
+                let difference = (&again - &logits).abs().max().double_value(&[]);
+                ensure!(difference < 1e-5, "{} {layer}: {difference}", model.name());
+            }
+        }
+        Ok(())
+    }
 }

@@ -48,7 +48,7 @@ impl Model for LeNet {
     /// # Shapes
     /// `[N, 1, 28, 28]` float32 → `[N, 10]`.
     fn logits(&self, images: &Tensor, _train: bool) -> Result<Tensor> {
-        expect_digits("LeNet", images)?;
+        expect_digits("LeNet", images, &self.conv1.ws)?;
         let x = max_pool(&self.conv1.forward(images).relu(), 0);
         let x = max_pool(&self.conv2.forward(&x).relu(), 0);
         let x = self.fc1.forward(&x.flatten(1, -1)).relu();
@@ -93,7 +93,7 @@ impl Model for Cnn {
     /// # Shapes
     /// `[N, 1, 28, 28]` float32 → `[N, 10]`.
     fn logits(&self, images: &Tensor, _train: bool) -> Result<Tensor> {
-        expect_digits("Cnn", images)?;
+        expect_digits("Cnn", images, &self.layer1.ws)?;
         let x = max_pool(&self.layer1.forward(images).relu(), 0);
         let x = max_pool(&self.layer2.forward(&x).relu(), 0);
         Ok(self.fc.forward(&x.flatten(1, -1)))
@@ -144,7 +144,7 @@ impl Model for DeepCnn {
     /// # Shapes
     /// `[N, 1, 28, 28]` float32 → `[N, 10]`.
     fn logits(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        expect_digits("DeepCnn", images)?;
+        expect_digits("DeepCnn", images, &self.layer1.ws)?;
         let x = max_pool(&self.layer1.forward(images).relu(), 0);
         let x = max_pool(&self.layer2.forward(&x).relu(), 0);
         let x = max_pool(&self.layer3.forward(&x).relu(), 1);

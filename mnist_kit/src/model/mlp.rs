@@ -1,10 +1,13 @@
 //! The multi-layer perceptron of lesson 1 and its variations.
 
-use super::{Model, expect_values, linear};
+use super::{Model, expect_together, expect_values, linear};
 use crate::Result;
 use anyhow::ensure;
 use std::borrow::Borrow;
 use tch::{Tensor, nn};
+
+/// Neurons of a layer; two layers of this size take 16 GB.
+const LARGEST: i64 = 1 << 16;
 
 /// What stands between two linear layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -84,14 +87,14 @@ impl MlpConfig {
     /// Builds the model, its weights in the store of `path`.
     ///
     /// # Errors
-    /// When a size is below 1 or the dropout share lies outside of 0 ≤ share < 1.
+    /// When a size is below 1 or above 65,536, or the dropout share lies outside of 0 ≤ share < 1.
     pub fn build<'a>(&self, path: impl Borrow<nn::Path<'a>>) -> Result<Mlp> {
         let path = path.borrow();
         let sizes: Vec<i64> =
             [self.inputs].iter().chain(&self.hidden).chain([&self.classes]).copied().collect();
         ensure!(
-            sizes.iter().all(|&size| size > 0),
-            "layer sizes {sizes:?}: each must be at least 1"
+            sizes.iter().all(|&size| (1..=LARGEST).contains(&size)),
+            "layer sizes {sizes:?}: expected 1 to {LARGEST}"
         );
         ensure!(
             (0.0..1.0).contains(&self.dropout),
@@ -123,7 +126,7 @@ impl Mlp {
     /// Lesson 1's model: 784 → `hidden` → 10 with ReLU; 79,510 parameters for 100 hidden neurons.
     ///
     /// # Errors
-    /// When `hidden` is below 1.
+    /// When `hidden` is below 1 or above 65,536.
     ///
     /// ```
     /// use mnist_kit::model::{Mlp, Model, summary};
@@ -146,6 +149,7 @@ impl Model for Mlp {
     /// `[N, 784]` or `[N, 1, 28, 28]` float32 → `[N, 10]` (other sizes as configured).
     fn logits(&self, images: &Tensor, train: bool) -> Result<Tensor> {
         expect_values("Mlp", images, self.inputs)?;
+        expect_together("Mlp", images, &self.layers[0].ws)?;
         let mut x = images.f_flatten(1, -1)?;
         for (i, layer) in self.layers.iter().enumerate() {
             if i > 0 {

@@ -58,14 +58,29 @@ impl Model for Box<dyn Model> {
     }
 }
 
-/// Checks that `images` are float32 `[N, 1, 28, 28]`.
-fn expect_digits(model: &str, images: &Tensor) -> Result<()> {
+/// Checks that `images` are float32 `[N, 1, 28, 28]`, and where `weight` is.
+fn expect_digits(model: &str, images: &Tensor, weight: &Tensor) -> Result<()> {
     let size = images.size();
     ensure!(
         size.len() == 4 && size[1..] == [1, 28, 28],
         "{model}: images of shape {size:?}, expected [N, 1, 28, 28]"
     );
-    expect_values(model, images, 28 * 28)
+    expect_values(model, images, 28 * 28)?;
+    expect_together(model, images, weight)
+}
+
+/// Checks that images and weights can be multiplied.
+fn expect_together(model: &str, images: &Tensor, weight: &Tensor) -> Result<()> {
+    ensure!(
+        images.kind() == weight.kind() && images.device() == weight.device(),
+        "{model}: images are {:?} on {:?}, the weights {:?} on {:?}; give the batches the store's device, \
+         and leave the store's weights as Float",
+        images.kind(),
+        images.device(),
+        weight.kind(),
+        weight.device()
+    );
+    Ok(())
 }
 
 /// Checks that `images` are float32 and that each image has as many values as the first layer

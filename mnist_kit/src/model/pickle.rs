@@ -113,6 +113,9 @@ type Entries = Rc<RefCell<Vec<(String, Option<View>)>>>;
 /// Tuples in tuples: a tensor's description needs two.
 const MAX_DEPTH: usize = 8;
 
+/// What a tuple may hold, all tuples in it counted: a tensor's description needs about twenty.
+const MAX_SIZE: usize = 256;
+
 /// What a state dict's pickle builds.
 #[derive(Clone, Debug)]
 enum Value {
@@ -136,6 +139,13 @@ impl Value {
         match self {
             Value::Tuple(items) => 1 + items.iter().map(Value::depth).max().unwrap_or(0),
             _ => 0,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Value::Tuple(items) => 1 + items.iter().map(Value::size).sum::<usize>(),
+            _ => 1,
         }
     }
 }
@@ -301,8 +311,10 @@ impl<'a> Machine<'a> {
 
     fn push_tuple(&mut self, items: Vec<Value>) -> Result<()> {
         let tuple = Value::Tuple(items);
-        // Values are dropped by recursion, so their depth has an end.
+        // Values are dropped by recursion, so their depth has an end; and a few bytes of the program make
+        // a copy of a kept value, so its size has one too.
         ensure!(tuple.depth() <= MAX_DEPTH, "tuples in tuples, {MAX_DEPTH} deep");
+        ensure!(tuple.size() <= MAX_SIZE, "a tuple of more than {MAX_SIZE} values");
         self.stack.push(tuple);
         Ok(())
     }
@@ -420,6 +432,14 @@ mod tests {
         assert!(refused(b"\x80\x02]q\x00.").contains("instruction 0x5d"));
         let nested = [&b")"[..], &[0x85; 100_000], b"."].concat();
         assert!(refused(&nested).contains("tuples in tuples"));
+        // Seven tuples, each of a hundred copies of the one before.
+        let mut bomb = b")q\x00".to_vec();
+        for level in 0..7u8 {
+            bomb.push(b'(');
+            bomb.extend([b'h', level].repeat(100));
+            bomb.extend([b't', b'q', level + 1]);
+        }
+        assert!(refused(&bomb).contains("a tuple of more than 256 values"));
     }
 
     #[test]

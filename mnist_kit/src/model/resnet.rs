@@ -115,7 +115,7 @@ impl Model for ResNet {
     /// # Shapes
     /// `[N, 1, 28, 28]` float32 → `[N, 10]`.
     fn logits(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        expect_digits("ResNet", images)?;
+        expect_digits("ResNet", images, &self.conv1.ws)?;
         let stem = self.conv1.forward(images).apply_t(&self.bn1, train).relu_();
         let features = self.blocks.iter().fold(stem, |x, block| block.forward_t(&x, train));
         Ok(self.fc.forward(&features.adaptive_avg_pool2d([1, 1]).flatten(1, -1)))

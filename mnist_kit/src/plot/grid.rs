@@ -211,14 +211,17 @@ pub fn grid_of(items: &[GridItem], rows: usize, cols: usize) -> Result<Figure> {
     );
     // Images of 28 pixels a side at five times their size under titles like "True: 8, Pred: 3 ✗"; less where there are many.
     let side = (1000.0 / cols as f64).clamp(48.0, 140.0);
-    let length = |count: usize, cell: f64| {
-        (2.0 * theme::MARGIN + count as f64 * (cell + GUTTER)).clamp(SIDES.0, SIDES.1)
+    let length = |count: usize, cell: f64, most: f64| {
+        (2.0 * theme::MARGIN + count as f64 * (cell + GUTTER)).clamp(SIDES.0, most)
     };
-    let (width, height) = (length(cols, side), length(rows, side + BAND));
+    let width = length(cols, side, SIDES.1);
+    let height = length(rows, side + BAND, SIDES.1 - HEADROOM);
     let grid = Grid { items: items.to_vec(), rows, cols };
     Ok(Figure::new(width, height, Drawing::Grid(grid)))
 }
 
+/// What the highest grid leaves for a title, a caption of some lines and a note.
+const HEADROOM: f64 = 200.0;
 /// Distance between images.
 const GUTTER: f64 = 16.0;
 /// Height of an image's title.

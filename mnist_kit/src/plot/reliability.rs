@@ -6,7 +6,7 @@ use super::figure::{Drawing, Figure};
 use super::part::{Backend, Part};
 use super::theme;
 use crate::Result;
-use crate::eval::{Bin, Reliability};
+use crate::eval::{Bin, Bins, Reliability};
 
 impl Reliability {
     /// Two panels: the accuracy of each bin against the diagonal of perfect calibration, and how many
@@ -92,23 +92,16 @@ impl Diagram {
 /// ```
 pub fn confidence_histogram(confidences: &[f64], right: &[bool]) -> Result<Figure> {
     const BINS: usize = 10;
-    anyhow::ensure!(
-        confidences.len() == right.len() && !right.is_empty(),
-        "{} confidences and {} answers, expected as many of each, at least one",
-        confidences.len(),
-        right.len()
-    );
-    let shares = |wanted: bool| {
-        let mut counts = [0.0; BINS];
-        for (confidence, _) in confidences.iter().zip(right).filter(|(_, right)| **right == wanted)
-        {
-            counts[((confidence * BINS as f64) as usize).min(BINS - 1)] += 1.0;
-        }
-        let total: f64 = counts.iter().sum();
-        (total, counts.map(|count| 100.0 * count / total.max(1.0)))
+    let all = Reliability::new(confidences, right, Bins::EqualWidth(BINS))?;
+    let total = right.iter().filter(|&&right| right).count();
+    let (right, wrong) = (total as f64, (confidences.len() - total) as f64);
+    let shares = |total: f64, accuracy: fn(f64) -> f64| -> Vec<f64> {
+        let count = |bin: &Bin| bin.count as f64 * accuracy(bin.accuracy);
+        all.bins().iter().map(|bin| 100.0 * count(bin) / total.max(1.0)).collect()
     };
-    let names = (0..BINS).map(|bin| format!("{:.1}", (bin + 1) as f64 / BINS as f64));
-    let ((right, right_shares), (wrong, wrong_shares)) = (shares(true), shares(false));
+    let names = all.bins().iter().map(|bin| format!("{:.1}", bin.range.1));
+    let right_shares = shares(right, |accuracy| accuracy);
+    let wrong_shares = shares(wrong, |accuracy| 1.0 - accuracy);
     Bars::new("Confidence up to", "Share of the predictions (%)", names)
         .colored(format!("right ({right})"), theme::BLUISH_GREEN, right_shares)
         .colored(format!("wrong ({wrong})"), theme::VERMILLION, wrong_shares)

@@ -31,7 +31,7 @@ pub const INK: Color = Color(34, 34, 34);
 /// White: the background.
 pub const WHITE: Color = Color(255, 255, 255);
 
-/// Colours of series, in order; a ninth series starts over.
+/// Colours of series, in order; an eighth series starts over.
 pub const SERIES: [Color; 7] =
     [BLUE, VERMILLION, BLUISH_GREEN, REDDISH_PURPLE, ORANGE, SKY_BLUE, INK];
 

@@ -175,8 +175,10 @@ impl<'a, M: Model> Fit<'a, M> {
         // A checkpoint brings the rate of its last step.
         let lr = optimizer.lr();
         let mut history = History::of(self.train);
-        let checkpoint =
-            self.checkpoint.take().map(|path| Checkpoint { path, settings: self.settings() });
+        let checkpoint = match self.checkpoint.take() {
+            Some(path) => Some(Checkpoint { path, settings: self.settings()? }),
+            None => None,
+        };
         if let Some(checkpoint) = &checkpoint {
             checkpoint.load(self.vs, &mut optimizer, &mut history)?;
         }
@@ -220,22 +222,22 @@ impl<'a, M: Model> Fit<'a, M> {
     }
 
     /// What decides the course of the run, in words; what is left as usual is not mentioned.
-    fn settings(&self) -> String {
-        let mut run = format!("{:?}, {}", self.optimizer, self.train.settings());
+    fn settings(&self) -> Result<String> {
+        let mut run = format!("{:?}, {}", self.optimizer, self.train.settings()?);
         for (prefix, factor) in &self.rates {
             run.push_str(&format!(", {factor} times the rate for {prefix}"));
         }
         if self.loss != Loss::default() {
             run.push_str(&format!(", {:?}", self.loss));
         }
-        match self.schedule {
+        Ok(match self.schedule {
             Schedule::Constant => run,
             // What these do in an epoch depends on how many there are in all.
             schedule @ (Schedule::Cosine { .. } | Schedule::OneCycle { .. }) => {
                 format!("{run}, {schedule:?} over {} epochs", self.num_epochs)
             }
             schedule => format!("{run}, {schedule:?}"),
-        }
+        })
     }
 
     fn train_epoch(

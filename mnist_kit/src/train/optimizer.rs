@@ -190,6 +190,16 @@ impl OptimizerConfig {
     }
 }
 
+impl OptimizerConfig {
+    /// How many tensors the optimiser keeps of each parameter that it has moved.
+    fn tensors_kept(&self) -> usize {
+        match self {
+            OptimizerConfig::Sgd(sgd) => usize::from(sgd.momentum > 0.0),
+            OptimizerConfig::Adam(_) | OptimizerConfig::AdamW(_) => 2,
+        }
+    }
+}
+
 fn check_lr(lr: f64) -> Result<()> {
     ensure!(lr >= 0.0 && lr.is_finite(), "learning rate {lr}: expected a finite number, 0 or more");
     Ok(())
@@ -279,20 +289,30 @@ impl Optimizer {
     /// Goes on from what [`state`](Optimizer::state) returned, perhaps in another process.
     ///
     /// # Errors
-    /// When the state is that of other parameters.
+    /// When the state is that of other parameters or of another kind of optimiser; it then stays as it
+    /// was.
     pub fn set_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let get = |name: &str| {
             state.get(name).with_context(|| format!("the optimiser state has no {name}"))
         };
-        self.lr = get("lr")?.f_double_value(&[0])?;
-        for parameter in &mut self.parameters {
+        let lr = get("lr")?.f_double_value(&[0])?;
+        check_lr(lr)?;
+        let kept = self.config.tensors_kept();
+        let mut found = Vec::new();
+        for parameter in &self.parameters {
             let name = &parameter.name;
-            parameter.steps = get(&format!("{name}.steps"))?.f_int64_value(&[0])?.try_into()?;
-            parameter.state = (0..)
+            let steps: i32 = get(&format!("{name}.steps"))?.f_int64_value(&[0])?.try_into()?;
+            let tensors = (0..)
                 .map_while(|i| state.get(&format!("{name}.{i}")))
                 .map(|tensor| Ok(tensor.f_to_device(parameter.tensor.device())?.f_detach_copy()?))
-                .collect::<Result<_>>()?;
-            for tensor in &parameter.state {
+                .collect::<Result<Vec<_>>>()?;
+            ensure!(
+                steps >= 0 && (tensors.len() == kept || tensors.is_empty()),
+                "the optimiser state of {name} has {} tensors after {steps} steps, expected {kept}: \
+                 it is that of another kind of optimiser",
+                tensors.len()
+            );
+            for tensor in &tensors {
                 ensure!(
                     tensor.size() == parameter.tensor.size(),
                     "the optimiser state of {name} has shape {:?}, expected {:?}",
@@ -300,6 +320,11 @@ impl Optimizer {
                     parameter.tensor.size()
                 );
             }
+            found.push((steps, tensors));
+        }
+        self.lr = lr;
+        for (parameter, (steps, tensors)) in self.parameters.iter_mut().zip(found) {
+            (parameter.steps, parameter.state) = (steps, tensors);
         }
         Ok(())
     }

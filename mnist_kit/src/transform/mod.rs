@@ -118,8 +118,9 @@ impl Compose {
     /// Transforms a batch.
     ///
     /// # Shapes
-    /// `images` `[N, C, H, W]`; the result has the same shape, or `[N, C·H·W]` after
-    /// [`flatten`](Compose::flatten).
+    /// `images` `[N, C, H, W]`; the result has the same shape but for the sides of
+    /// [`resize`](Compose::resize), the channels of [`repeat_channels`](Compose::repeat_channels) and the
+    /// rows of [`flatten`](Compose::flatten), `[N, C·H·W]`.
     ///
     /// # Errors
     /// When a step draws at random (see [`apply_seeded`](Compose::apply_seeded)), meets a dtype or
@@ -174,11 +175,11 @@ impl Compose {
     /// # Errors
     /// When `batch` is not float32.
     pub fn denormalize(&self, batch: &Tensor) -> Result<Tensor> {
+        expect_float(batch)?;
         let mut pixels = batch.shallow_clone();
         for step in self.steps.iter().rev() {
             match step {
                 Step::Normalize { mean, std } => {
-                    expect_float(&pixels)?;
                     pixels = pixels.f_mul_scalar(*std)?.f_add_scalar(*mean)?;
                 }
                 Step::NormalizeChannels { mean, std } => {

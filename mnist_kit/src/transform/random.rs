@@ -111,8 +111,8 @@ impl RandomAffine {
     pub(super) fn draw(&self, rng: &mut impl Rng, width: i64, height: i64) -> Result<Source> {
         let RandomAffine { degrees, translate, scale, shear, .. } = *self;
         ensure!(
-            degrees >= 0.0 && shear >= 0.0 && degrees.is_finite() && shear < 90.0,
-            "{degrees}° of rotation, {shear}° of shear: expected 0 or more, shear below 90"
+            (0.0..=360.0).contains(&degrees) && (0.0..90.0).contains(&shear),
+            "{degrees}° of rotation, {shear}° of shear: expected 0 to 360, shear below 90"
         );
         ensure!(
             [translate.0, translate.1].iter().all(|share| (0.0..=1.0).contains(share)),

@@ -34,3 +34,9 @@ pub fn generator() -> MutexGuard<'static, ()> {
     static GENERATOR: Mutex<()> = Mutex::new(());
     GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// What an error says, causes included.
+#[allow(dead_code, reason = "not every test binary refuses something")]
+pub fn message<T>(result: anyhow::Result<T>) -> String {
+    format!("{:#}", result.err().expect("an error"))
+}

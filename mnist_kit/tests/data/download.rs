@@ -1,7 +1,7 @@
 //! Cache and mirrors, with every way in which a server can fail.
 
 use crate::fixture::{NAMES, Server, archive, gzip, head, ok, settings, small_set, write_set};
-use mnist_kit::data::{Mnist, Settings, Source};
+use mnist_kit::data::{Mnist, Settings, Source, TimeLimits};
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -24,7 +24,10 @@ fn archive_names() -> Vec<String> {
 fn reason(settings: &Settings) -> String {
     let mnist = load(settings);
     assert_eq!(mnist.to_string().lines().next(), Some("generated digits (not MNIST)"));
-    assert_eq!((mnist.train.len(), mnist.test.len()), (10_000, 2_000));
+    assert_eq!((mnist.train.len(), mnist.test.len()), (12_000, 2_000));
+    // What lesson 5 takes.
+    mnist.train.stratified(&[("train", 10_000), ("validation", 2_000)], 42).unwrap();
+    mnist.test.stratified(&[("test", 2_000)], 42).unwrap();
     match mnist.source() {
         Source::Generated { reason: Some(reason), .. } => reason.clone(),
         other => panic!("{other:?}"),
@@ -126,7 +129,7 @@ const BAD: [(&str, Answer, &str); 10] = [
     ),
     (
         "far more than asked for",
-        |_, stream| ok(stream, &gzip(&vec![0; 50_000_000])),
+        |_, stream| ok(stream, &gzip(&vec![0; 1_000_000])),
         ": longer than the published ",
     ),
 ];
@@ -156,6 +159,18 @@ fn without_a_good_mirror_digits_are_generated_and_the_reason_names_url_and_cause
         let left = fs::read_dir(cache.path().join("mnist")).unwrap().count();
         assert_eq!(left, 1, "{kind}: only the lock file may stay");
     }
+}
+
+#[test]
+fn limits_may_be_as_long_as_one_likes() {
+    let (cache, server) = (tempdir().unwrap(), Server::good());
+    let mut settings = settings(cache.path(), &[&server.url]);
+    let forever = Duration::MAX;
+    settings.time_limits = TimeLimits { connect: forever, read: forever, total: forever };
+    for file in &mut settings.files {
+        file.bytes = 0..=u64::MAX;
+    }
+    assert_eq!(load(&settings).source(), &Source::Downloaded(server.url.clone()));
 }
 
 #[test]
