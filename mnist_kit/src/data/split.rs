@@ -230,6 +230,9 @@ impl Split {
     }
 
     /// The first image of each class that occurs, ordered by class.
+    ///
+    /// # Errors
+    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn first_of_each_class(&self) -> Result<Split> {
         let labels = Vec::<i64>::try_from(&self.labels)?;
         let firsts: Vec<i64> = (0..self.num_classes)
@@ -240,6 +243,9 @@ impl Split {
     }
 
     /// How many images each class has.
+    ///
+    /// # Errors
+    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn class_counts(&self) -> Result<ClassCounts> {
         let counts = self.labels.f_bincount(None::<&Tensor>, self.num_classes)?;
         let title = format!("Images by class, {}", self.name);

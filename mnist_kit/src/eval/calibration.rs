@@ -139,6 +139,9 @@ impl Reliability {
 
 impl Evaluation {
     /// How sure the model was of each answer, 0–1, and whether it was right, in the split's order.
+    ///
+    /// # Errors
+    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn confidences(&self) -> Result<(Vec<f64>, Vec<bool>)> {
         let (shares, predictions) = self.probabilities()?.f_max_dim(1, false)?;
         let right = predictions.f_eq_tensor(self.labels())?;
@@ -158,6 +161,9 @@ impl Evaluation {
     /// Brier score (Brier, 1950): the squared distance of the probabilities from 1 for the label's class
     /// and 0 for the others, summed over the classes and averaged over the images; 0 is perfect, 2 the
     /// worst.
+    ///
+    /// # Errors
+    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn brier(&self) -> Result<f64> {
         let classes = self.logits().size()[1];
         let truth = self.labels().f_one_hot(classes)?.f_to_kind(Kind::Double)?;
@@ -182,6 +188,9 @@ impl Evaluation {
     /// The temperature (Guo and others, 2017) that makes the mean cross-entropy of these answers least,
     /// in 0.01–100. Take it from a validation set, and apply it to the test set with
     /// [`with_temperature`](Evaluation::with_temperature).
+    ///
+    /// # Errors
+    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn best_temperature(&self) -> Result<f64> {
         let logits = self.logits().f_to_kind(Kind::Double)?;
         // The loss is convex in the inverse temperature, so its slope there changes sign once.

@@ -107,6 +107,9 @@ impl Evaluation {
     }
 
     /// Softmax of the logits, `[N, classes]`, float32.
+    ///
+    /// # Errors
+    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn probabilities(&self) -> Result<Tensor> {
         Ok(self.logits().f_softmax(1, Kind::Float)?)
     }
@@ -131,17 +134,26 @@ impl Evaluation {
     }
 
     /// How often each class was taken for each.
+    ///
+    /// # Errors
+    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn confusion_matrix(&self) -> Result<ConfusionMatrix> {
         let matrix = ConfusionMatrix::new(&self.labels, &self.predictions, self.num_classes())?;
         Ok(matrix.with_note(self.split.note().map(str::to_string)))
     }
 
     /// The images classified right.
+    ///
+    /// # Errors
+    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn correct(&self) -> Result<Samples> {
         self.samples(|truth, predicted| truth == predicted)
     }
 
     /// The images classified wrong.
+    ///
+    /// # Errors
+    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn mistakes(&self) -> Result<Samples> {
         self.samples(|truth, predicted| truth != predicted)
     }

@@ -104,11 +104,17 @@ impl Samples {
     }
 
     /// The first `count`, or all where there are fewer.
+    ///
+    /// # Errors
+    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn first(&self, count: usize) -> Result<Vec<Prediction>> {
         self.entries.iter().take(count).map(|entry| self.prediction(entry)).collect()
     }
 
     /// The `count` that the model was most sure of, the surest first.
+    ///
+    /// # Errors
+    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn most_confident(&self, count: usize) -> Result<Vec<Prediction>> {
         let confidence = |entry: &Entry| entry.probabilities[entry.predicted];
         let mut entries: Vec<&Entry> = self.entries.iter().collect();

@@ -32,11 +32,17 @@ impl Logits {
     }
 
     /// The most probable class of each image, `[N]`, int64.
+    ///
+    /// # Errors
+    /// When logits and labels have other shapes than [`predict`] gives them.
     pub fn predictions(&self) -> Result<Tensor> {
         Ok(self.logits.f_argmax(1, false)?)
     }
 
     /// Share of images whose most probable class is their label, 0–1.
+    ///
+    /// # Errors
+    /// When logits and labels have other shapes than [`predict`] gives them.
     pub fn accuracy(&self) -> Result<f64> {
         let right = self.predictions()?.f_eq_tensor(&self.labels)?;
         Ok(right.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?.f_double_value(&[])?)

@@ -51,10 +51,11 @@ pub fn confidence(prediction: &Prediction) -> Result<Figure> {
         );
     }
     let percent = |class: usize| format!("{:.2} %", 100.0 * probabilities[class]);
-    let mut ranked: Vec<usize> = (0..probabilities.len()).collect();
-    ranked.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-    let best: Vec<String> =
-        ranked.iter().take(3).map(|&class| format!("{class} ({})", percent(class))).collect();
+    let best: Vec<String> = prediction
+        .top(3)
+        .iter()
+        .map(|(class, _)| format!("{class} ({})", percent(*class)))
+        .collect();
     let caption = format!(
         "Most probable: {}\nProbability of the true class {truth}: {}",
         best.join(", "),

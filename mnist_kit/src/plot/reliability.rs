@@ -15,6 +15,9 @@ impl Reliability {
     /// A bar below the diagonal is a model that is surer than it is right; what is missing up to the mean
     /// confidence is drawn on top of it. The expected calibration error stands below.
     ///
+    /// # Errors
+    /// None: whatever [`Reliability::new`] has sorted into bins can be drawn.
+    ///
     /// ```
     /// use mnist_kit::eval::{Bins, Reliability};
     ///

@@ -47,6 +47,9 @@ impl Sgd {
     }
 
     /// See [`OptimizerConfig::build`].
+    ///
+    /// # Errors
+    /// When a setting is out of range, or the store holds no parameter.
     pub fn build(self, vs: &nn::VarStore) -> Result<Optimizer> {
         OptimizerConfig::from(self).build(vs)
     }
@@ -81,6 +84,9 @@ impl Adam {
     }
 
     /// See [`OptimizerConfig::build`].
+    ///
+    /// # Errors
+    /// When a setting is out of range, or the store holds no parameter.
     pub fn build(self, vs: &nn::VarStore) -> Result<Optimizer> {
         OptimizerConfig::from(self).build(vs)
     }
@@ -108,6 +114,9 @@ impl AdamW {
     }
 
     /// See [`OptimizerConfig::build`].
+    ///
+    /// # Errors
+    /// When a setting is out of range, or the store holds no parameter.
     pub fn build(self, vs: &nn::VarStore) -> Result<Optimizer> {
         OptimizerConfig::from(self).build(vs)
     }
@@ -273,6 +282,9 @@ impl Optimizer {
 
     /// What the optimiser remembers, by name: `<parameter>.<number>` for the tensors that it keeps of
     /// a parameter, `<parameter>.steps` for the steps taken, `lr` for the learning rate.
+    ///
+    /// # Errors
+    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut state = BTreeMap::from([("lr".to_string(), Tensor::f_from_slice(&[self.lr])?)]);
         for parameter in &self.parameters {

@@ -123,6 +123,9 @@ impl Progress {
     }
 
     /// Share of images classified right so far, 0–1; 0 before the first batch.
+    ///
+    /// # Errors
+    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn accuracy(&self) -> Result<f64> {
         let right = self.right.as_ref().map_or(Ok(0), |right| right.f_int64_value(&[]))?;
         Ok(right as f64 / self.images.max(1) as f64)

@@ -8,11 +8,17 @@ use crate::Result;
 /// An error ends the run.
 pub trait Report {
     /// After each batch.
+    ///
+    /// # Errors
+    /// What the report has to say against going on: the run ends with it.
     fn batch(&mut self, _record: &BatchRecord, _progress: &Progress) -> Result<()> {
         Ok(())
     }
 
     /// After each epoch, testing included.
+    ///
+    /// # Errors
+    /// As for [`batch`](Report::batch).
     fn epoch(&mut self, _record: &EpochRecord, _num_epochs: usize) -> Result<()> {
         Ok(())
     }
