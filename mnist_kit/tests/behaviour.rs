@@ -10,7 +10,7 @@ use mnist_kit::model::{
     Activation, Backbone, Cnn, DeepCnn, LeNet, Mlp, MlpConfig, Model, ResNet, load_weights,
     named_parameters, save_weights, summary,
 };
-use mnist_kit::train::{Adam, AdamW, Progress, Sgd, Silent, fit};
+use mnist_kit::train::{Adam, AdamW, Loss, Progress, Sgd, Silent, fit};
 use mnist_kit::transform::{Compose, Interpolation, RandomAffine, RandomRotation};
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor, nn};
@@ -246,6 +246,25 @@ fn images_and_weights_of_different_dtypes_are_refused() -> Result<()> {
         assert!(wrong.contains("images are Float on Cpu, the weights Double on Cpu"), "{wrong}");
     }
     Ok(())
+}
+
+#[test]
+fn a_label_that_is_no_class_is_refused() {
+    let logits = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
+    for loss in [
+        Loss::default(),
+        Loss::CrossEntropy { label_smoothing: 0.1 },
+        Loss::NegativeLogLikelihood,
+        Loss::BinaryCrossEntropy,
+    ] {
+        assert!(loss.of(&logits, &Tensor::from_slice(&[0i64, 2])).is_ok());
+        for wrong in [-100i64, -1, 3] {
+            assert!(
+                loss.of(&logits, &Tensor::from_slice(&[0, wrong])).is_err(),
+                "{loss:?} {wrong}"
+            );
+        }
+    }
 }
 
 #[test]

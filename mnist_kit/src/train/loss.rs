@@ -28,6 +28,9 @@ impl Default for Loss {
     }
 }
 
+/// PyTorch skips labels of −100 unless told another number; here they are a mistake like any other.
+const NOTHING_IGNORED: i64 = i64::MIN;
+
 impl Loss {
     /// The loss of one batch, a tensor without sides that gradients can be taken of.
     ///
@@ -57,17 +60,16 @@ impl Loss {
                     (0.0..1.0).contains(&label_smoothing),
                     "label smoothing {label_smoothing}: expected 0 ≤ value < 1"
                 );
-                let (weight, ignore) = (None::<&Tensor>, -100);
                 Ok(logits.f_cross_entropy_loss(
                     labels,
-                    weight,
+                    None::<&Tensor>,
                     Reduction::Mean,
-                    ignore,
+                    NOTHING_IGNORED,
                     label_smoothing,
                 )?)
             }
             Loss::NegativeLogLikelihood => {
-                Ok(logits.f_nll_loss(labels, None::<&Tensor>, Reduction::Mean, -100)?)
+                Ok(logits.f_nll_loss(labels, None::<&Tensor>, Reduction::Mean, NOTHING_IGNORED)?)
             }
             Loss::BinaryCrossEntropy => {
                 let classes = logits.size().get(1).copied().unwrap_or(0);
