@@ -6,7 +6,7 @@
 
 use anyhow::{Context, Result, bail};
 use mnist_kit::data::Mnist;
-use mnist_kit::model::{Cnn, DeepCnn, LeNet, Mlp, Model, ResNet};
+use mnist_kit::model::{Cnn, DeepCnn, LeNet, Mlp, ResNet, try_forward};
 use mnist_kit::train::Adam;
 use mnist_kit::transform::{Compose, RandomAffine, RandomRotation};
 use std::time::Instant;
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
 fn train(model: &str, batch_size: usize, steps: usize) -> Result<f64> {
     tch::manual_seed(1);
     let vs = nn::VarStore::new(Device::Cpu);
-    let model: Box<dyn Model> = match model {
+    let model: Box<dyn nn::ModuleT> = match model {
         "mlp" => Box::new(Mlp::new(vs.root(), 100)?),
         "lenet" => Box::new(LeNet::new(vs.root())),
         "cnn" => Box::new(Cnn::new(vs.root())),
@@ -45,7 +45,7 @@ fn train(model: &str, batch_size: usize, steps: usize) -> Result<f64> {
     let batches = digits.train.batches(batch_size)?.transform(&Compose::new().to_tensor());
     let (images, labels) = batches.first()?;
     median_rate(batch_size as f64, steps, || {
-        let loss = model.logits(&images, true)?.cross_entropy_for_logits(&labels);
+        let loss = try_forward(&model, &images, true)?.cross_entropy_for_logits(&labels);
         optimizer.zero_grad();
         loss.backward();
         optimizer.step()

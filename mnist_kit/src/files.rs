@@ -44,10 +44,10 @@ pub fn write_whole(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
 /// `out` of the current folder where it is not set or empty. Nothing is written yet.
 ///
 /// ```
-/// let path = mnist_kit::output("figures/loss.svg");
+/// let path = mnist_kit::output_path("figures/loss.svg");
 /// assert!(path.ends_with("figures/loss.svg"));
 /// ```
-pub fn output(name: &str) -> PathBuf {
+pub fn output_path(name: &str) -> PathBuf {
     output_in(std::env::var_os("MNIST_KIT_OUT"), name)
 }
 

@@ -1,38 +1,38 @@
 //! Learn and teach deep learning on MNIST in Rust.
 //!
-//! Data flows one way, and the modules stand in that order; each imports only from those above it:
+//! Data flows one way. Each module imports only from those above it in this table:
 //!
-//! | module | what it gives |
+//! | module | content |
 //! |---|---|
-//! | [`transform`] | a batch of pixels → a batch the model can use |
-//! | [`data`] | MNIST and its like, from a folder, the cache, a mirror, or drawn on the spot |
-//! | [`model`] | layers initialised as PyTorch's, models, summaries, weights in and out |
-//! | [`train`] | optimisers, the fit loop, the history of a run |
-//! | [`eval`] | predictions, confusion matrix, accuracies, samples right and wrong |
-//! | [`plot`] | one [`Figure`](plot::Figure) type, shown in a notebook or saved as SVG or PNG |
+//! | [`table`] | tables that show themselves, numbers as text |
+//! | [`transform`] | batched transforms: pixels in, model input out |
+//! | [`data`] | MNIST and its relatives from a folder, the cache or a mirror; batches |
+//! | [`model`] | layers that start as PyTorch's do, models, summaries, predictions |
+//! | [`weights`] | weights in and out under PyTorch's names |
+//! | [`train`] | losses, optimizers, schedules, the training loop and its history |
+//! | [`eval`] | metrics, confusion matrix, calibration, Grad-CAM |
+//! | [`infer`] | a picture of a digit from anywhere, in the form of MNIST's |
+//! | [`plot`] | plots, each a [`Figure`](plot::Figure) |
 
-mod cuda;
+mod check;
 pub mod data;
-mod environment;
 pub mod eval;
 mod files;
-mod init;
-mod kernel;
-mod memory;
+pub mod infer;
 pub mod model;
 pub mod plot;
 pub mod prelude;
+mod runtime;
 pub mod table;
 pub mod train;
 pub mod transform;
-mod vector_math;
+pub mod weights;
 
 pub use anyhow::Result;
-pub use environment::{environment, machine};
-pub use files::{output, write_whole};
-pub use init::init;
-/// The version of tch that the kit is built on, for what the kit does not wrap.
-pub use tch;
+pub use files::{output_path, write_whole};
+pub use runtime::{environment, init, machine_table};
+/// The versions that the kit is built on, for what it does not wrap.
+pub use {anyhow, image, plotters, tch};
 
 /// Compiles the README's example with the documentation's.
 #[cfg(doctest)]

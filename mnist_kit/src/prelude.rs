@@ -7,9 +7,9 @@ pub use crate::eval::{
     grad_cam,
 };
 pub use crate::model::{
-    Activation, Backbone, Cnn, Conv2d, DeepCnn, LeNet, Mlp, MlpConfig, Model, ResNet,
-    ResidualBlock, batch_norm2d, conv2d, conv2d_without_bias, features, linear, linear_xavier,
-    load_pretrained, load_weights, predict, save_weights, summary, train_only,
+    Activation, Backbone, Cnn, Conv2d, DeepCnn, LeNet, Mlp, MlpConfig, ResNet, ResidualBlock,
+    batch_norm2d, conv2d, conv2d_without_bias, features, linear, linear_xavier, predict, summary,
+    train_only, try_forward,
 };
 pub use crate::plot::{
     Bars, Figure, GridItem, Lines, confidence, confidence_histogram, grid, grid_of, predictions,
@@ -23,6 +23,7 @@ pub use crate::transform::{
     Compose, IMAGENET, RandomAffine, RandomRotation, gaussian_blur, sobel_magnitude, sobel_x,
     sobel_y, translate,
 };
-pub use crate::{Result, environment, machine, output};
+pub use crate::weights::{load_pretrained, load_weights, save_weights};
+pub use crate::{Result, environment, machine_table, output_path};
 pub use tch::nn::{self, Module, ModuleT};
 pub use tch::{self, Device, Kind, Tensor};

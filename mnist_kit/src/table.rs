@@ -181,3 +181,15 @@ pub fn thousands(number: i64) -> String {
     }
     text
 }
+
+/// A fraction as a percentage with two decimals: `0.9702` → `"97.02 %"`.
+///
+/// A value that was not measured (NaN) is a dash.
+///
+/// ```
+/// assert_eq!(mnist_kit::table::percent(0.9702), "97.02 %");
+/// assert_eq!(mnist_kit::table::percent(f64::NAN), "–");
+/// ```
+pub fn percent(fraction: f64) -> String {
+    if fraction.is_nan() { "–".to_string() } else { format!("{:.2} %", 100.0 * fraction) }
+}

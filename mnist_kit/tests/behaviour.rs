@@ -7,11 +7,12 @@ use common::message;
 use mnist_kit::data::{Mnist, Split};
 use mnist_kit::eval::{Bins, ConfusionMatrix, Reliability, evaluate};
 use mnist_kit::model::{
-    Activation, Backbone, Cnn, DeepCnn, LeNet, Mlp, MlpConfig, Model, ResNet, load_weights,
-    named_parameters, save_weights, summary,
+    Activation, Backbone, Cnn, DeepCnn, LeNet, Mlp, MlpConfig, ResNet, named_parameters, summary,
+    try_forward,
 };
 use mnist_kit::train::{Adam, AdamW, Loss, Progress, Sgd, Silent, fit};
 use mnist_kit::transform::{Compose, Interpolation, RandomAffine, RandomRotation};
+use mnist_kit::weights::{load_weights, save_weights};
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor, nn};
 
@@ -211,11 +212,17 @@ fn an_mlp_takes_images_or_rows_and_nothing_else() -> Result<()> {
     let vs = nn::VarStore::new(Device::Cpu);
     let model = Mlp::new(vs.root(), 100)?;
     let images = Tensor::rand([4, 1, 28, 28], (Kind::Float, Device::Cpu));
-    assert_eq!(model.logits(&images, false)?, model.logits(&images.flatten(1, -1), false)?);
-    let wrong =
-        message(model.logits(&Tensor::rand([4, 1, 32, 32], (Kind::Float, Device::Cpu)), false));
+    assert_eq!(
+        try_forward(&model, &images, false)?,
+        try_forward(&model, &images.flatten(1, -1), false)?
+    );
+    let wrong = message(try_forward(
+        &model,
+        &Tensor::rand([4, 1, 32, 32], (Kind::Float, Device::Cpu)),
+        false,
+    ));
     assert!(wrong.contains("[4, 1, 32, 32]") && wrong.contains("784 values"), "{wrong}");
-    let wrong = message(model.logits(&images.to_kind(Kind::Uint8), false));
+    let wrong = message(try_forward(&model, &images.to_kind(Kind::Uint8), false));
     assert!(wrong.contains("Uint8"), "{wrong}");
     let names: Vec<String> = named_parameters(&vs).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["layers.0.weight", "layers.0.bias", "layers.2.weight", "layers.2.bias"]);
@@ -226,7 +233,7 @@ fn an_mlp_takes_images_or_rows_and_nothing_else() -> Result<()> {
 fn images_and_weights_of_different_dtypes_are_refused() -> Result<()> {
     let mut vs = nn::VarStore::new(Device::Cpu);
     let root = vs.root();
-    let models: [Box<dyn Model>; 6] = [
+    let models: [Box<dyn nn::ModuleT>; 6] = [
         Box::new(Mlp::new(&root / "mlp", 8)?),
         Box::new(LeNet::new(&root / "lenet")),
         Box::new(Cnn::new(&root / "cnn")),
@@ -238,11 +245,11 @@ fn images_and_weights_of_different_dtypes_are_refused() -> Result<()> {
     let colours = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
     let images = |index| if index == 5 { &colours } else { &digits };
     for (index, model) in models.iter().enumerate() {
-        assert!(model.logits(images(index), false).is_ok());
+        assert!(try_forward(&**model, images(index), false).is_ok());
     }
     vs.double();
     for (index, model) in models.iter().enumerate() {
-        let wrong = message(model.logits(images(index), false));
+        let wrong = message(try_forward(&**model, images(index), false));
         assert!(wrong.contains("images are Float on Cpu, the weights Double on Cpu"), "{wrong}");
     }
     Ok(())
@@ -273,7 +280,7 @@ fn an_optimizer_takes_no_other_kinds_state() -> Result<()> {
     let model = Mlp::new(vs.root(), 8)?;
     let images = Tensor::rand([4, 784], (Kind::Float, Device::Cpu));
     let mut momentum = Sgd::new(0.1).momentum(0.9).build(&vs)?;
-    model.logits(&images, true)?.sum(Kind::Float).backward();
+    try_forward(&model, &images, true)?.sum(Kind::Float).backward();
     momentum.step()?;
     let state = momentum.state()?;
     let mut adam = Adam::new(1e-3).build(&vs)?;
@@ -300,8 +307,12 @@ fn an_mlp_is_built_as_configured() -> Result<()> {
     assert_eq!(summary(&vs).total(), 784 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10);
     assert!(vs.variables().contains_key("layers.6.weight"));
     let images = Tensor::rand([8, 784], (Kind::Float, Device::Cpu));
-    assert_eq!(model.logits(&images, false)?, model.logits(&images, false)?);
-    assert_ne!(model.logits(&images, true)?, model.logits(&images, true)?, "dropout draws anew");
+    assert_eq!(try_forward(&model, &images, false)?, try_forward(&model, &images, false)?);
+    assert_ne!(
+        try_forward(&model, &images, true)?,
+        try_forward(&model, &images, true)?,
+        "dropout draws anew"
+    );
     for hidden in [0, -1, 1 << 40] {
         let wrong = message(MlpConfig::default().hidden([hidden]).build(vs.root()));
         assert!(wrong.contains("expected 1 to 65536"), "{wrong}");

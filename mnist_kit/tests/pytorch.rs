@@ -6,11 +6,10 @@ use anyhow::{Context, Result, ensure};
 use common::{generator, run_python};
 use mnist_kit::data::{Mnist, Split};
 use mnist_kit::eval::{Bins, average_precisions, evaluate, f1_scores, grad_cam};
-use mnist_kit::model::{
-    Backbone, Cnn, DeepCnn, LeNet, Mlp, Model, ResNet, load_weights, save_weights,
-};
+use mnist_kit::model::{Backbone, Cnn, DeepCnn, LeNet, Mlp, ResNet, try_forward};
 use mnist_kit::train::{Adam, AdamW, Moment, OptimizerConfig, Schedule, Sgd, Silent, Unit, fit};
 use mnist_kit::transform::{Affine, Compose, Interpolation, affine};
+use mnist_kit::weights::{load_weights, save_weights};
 use std::collections::HashMap;
 use std::path::Path;
 use tch::{Device, Kind, Tensor, nn};
@@ -40,12 +39,12 @@ fn pytorch_reads_what_rust_trained() -> Result<()> {
     let images = transform.apply(digits.test.images())?;
     let mut ours = Vec::new();
     let mut train =
-        |name: &str, model: Box<dyn Model>, vs: &nn::VarStore, num_images| -> Result<()> {
+        |name: &str, model: Box<dyn nn::ModuleT>, vs: &nn::VarStore, num_images| -> Result<()> {
             let batches =
                 digits.train.head(num_images).batches(40)?.transform(&transform).shuffle(1);
-            fit(&model, vs, &batches).epochs(2).report(Silent).run()?;
+            fit(&*model, vs, &batches).epochs(2).report(Silent).run()?;
             save_weights(vs, folder.path().join(format!("{name}.safetensors")))?;
-            ours.push((name.to_string(), model.logits(&images, false)?));
+            ours.push((name.to_string(), try_forward(&*model, &images, false)?));
             Ok(())
         };
     let vs = nn::VarStore::new(Device::Cpu);
@@ -71,7 +70,7 @@ fn rust_reads_what_pytorch_wrote() -> Result<()> {
         let model = Mlp::new(vs.root(), 100)?;
         load_weights(&vs, folder.path().join("weights.safetensors"))?;
         let answer = read(&folder.path().join("answer.safetensors"))?;
-        assert_close(&model.logits(&answer["images"], false)?, &answer["logits"], 1e-5)?;
+        assert_close(&try_forward(&model, &answer["images"], false)?, &answer["logits"], 1e-5)?;
     }
     Ok(())
 }
@@ -99,7 +98,7 @@ fn every_optimizer_walks_as_pytorchs() -> Result<()> {
         let mut optimizer = config.build(&vs)?;
         for _ in 0..20 {
             optimizer.zero_grad();
-            let logits = model.logits(&batch["images"], true)?;
+            let logits = try_forward(&model, &batch["images"], true)?;
             logits.cross_entropy_for_logits(&batch["labels"]).backward();
             optimizer.step()?;
         }
@@ -156,7 +155,7 @@ fn the_same_seed_starts_the_same_model() -> Result<()> {
 
 /// Builds the model from PyTorch's seed and from PyTorch's file, and compares logits, loss, gradients
 /// and BatchNorm statistics.
-fn compare<M: Model>(folder: &Path, name: &str, make: impl Fn(nn::Path) -> M) -> Result<()> {
+fn compare<M: nn::ModuleT>(folder: &Path, name: &str, make: impl Fn(nn::Path) -> M) -> Result<()> {
     let weights = folder.join(format!("{name}.safetensors"));
     let answer = read(&folder.join(format!("{name}.answer.safetensors")))?;
     tch::manual_seed(4);
@@ -169,10 +168,10 @@ fn compare<M: Model>(folder: &Path, name: &str, make: impl Fn(nn::Path) -> M) ->
     let loaded = make(vs.root());
     load_weights(&vs, &weights)?;
     let (images, labels) = (&answer["images"], &answer["labels"]);
-    assert_close(&model.logits(images, false)?, &answer["logits"], 1e-4)?;
-    assert_close(&loaded.logits(images, false)?, &answer["logits"], 1e-4)?;
+    assert_close(&try_forward(&model, images, false)?, &answer["logits"], 1e-4)?;
+    assert_close(&try_forward(&loaded, images, false)?, &answer["logits"], 1e-4)?;
     tch::manual_seed(6);
-    let loss = loaded.logits(images, true)?.cross_entropy_for_logits(labels);
+    let loss = try_forward(&loaded, images, true)?.cross_entropy_for_logits(labels);
     assert_close(&loss, &answer["loss"], 1e-4)?;
     loss.backward();
     for (variable, ours) in vs.variables() {
@@ -295,11 +294,12 @@ fn calibration_and_multi_label_measures_are_torchmetrics() -> Result<()> {
 }
 
 /// Gives the same logits whatever it is shown.
+#[derive(Debug)]
 struct Known(Tensor);
 
-impl Model for Known {
-    fn logits(&self, _images: &Tensor, _train: bool) -> Result<Tensor> {
-        Ok(self.0.shallow_clone())
+impl nn::Module for Known {
+    fn forward(&self, _images: &Tensor) -> Tensor {
+        self.0.shallow_clone()
     }
 }
 

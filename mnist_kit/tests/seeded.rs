@@ -6,9 +6,10 @@ use anyhow::Result;
 use common::{generator, message};
 use mnist_kit::data::{Batches, Mnist};
 use mnist_kit::eval::evaluate;
-use mnist_kit::model::{Mlp, MlpConfig, load_weights};
+use mnist_kit::model::{Mlp, MlpConfig};
 use mnist_kit::train::{Adam, AdamW, Loss, Schedule, Silent, fit};
 use mnist_kit::transform::{Compose, RandomRotation};
+use mnist_kit::weights::load_weights;
 use tch::{Device, nn};
 
 #[test]

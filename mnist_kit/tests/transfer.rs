@@ -5,11 +5,10 @@ mod common;
 use anyhow::{Context, Result, ensure};
 use common::{generator, message, run_python};
 use mnist_kit::data::{Mnist, Settings, Split};
-use mnist_kit::model::{
-    Backbone, Model, features, load_pretrained, load_weights, save_weights, summary, train_only,
-};
+use mnist_kit::model::{Backbone, features, summary, train_only, try_forward};
 use mnist_kit::train::{Adam, Silent, fit};
 use mnist_kit::transform::{Compose, RandomRotation};
+use mnist_kit::weights::{load_pretrained, load_weights, save_weights};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -48,7 +47,7 @@ fn networks_answer_as_torchvisions() -> Result<()> {
         for extension in ["pth", "safetensors"] {
             let (vs, model) = make();
             load_weights(&vs, folder.path().join(format!("{name}.{extension}")))?;
-            let logits = model.logits(&answer["images"], false)?;
+            let logits = try_forward(&model, &answer["images"], false)?;
             let theirs = &answer[&format!("{name}.logits")];
             let difference = (&logits - theirs).abs().max().double_value(&[]);
             ensure!(difference < 1e-4, "{name}.{extension}: logits differ by {difference}");
@@ -183,7 +182,7 @@ fn frozen_stages_keep_their_statistics_unless_told_otherwise() -> Result<()> {
         model.update_frozen_norm(update);
         let names = ["bn1.running_mean", "layer3.1.bn2.running_mean", "layer4.0.bn1.running_mean"];
         let before = names.map(|name| mean(&vs, name));
-        model.logits(&images, true)?.sum(Kind::Float).backward();
+        try_forward(&model, &images, true)?.sum(Kind::Float).backward();
         let moved = [0, 1, 2].map(|i| mean(&vs, names[i]) != before[i]);
         assert_eq!(moved, [update, update, true]);
         let with_gradient =
@@ -255,15 +254,15 @@ fn what_a_backbone_cannot_take_is_refused() -> Result<()> {
     let (vs, model) = mobilenet_v2();
     assert_eq!(summary(&vs).total(), 2_223_872 + 12_810);
     let grey = Tensor::zeros([2, 1, 224, 224], (Kind::Float, Device::Cpu));
-    assert!(message(model.logits(&grey, false)).contains("expected Float [N, 3, H, W]"));
+    assert!(message(try_forward(&model, &grey, false)).contains("expected Float [N, 3, H, W]"));
     let images = Tensor::zeros([2, 3, 32, 32], (Kind::Float, Device::Cpu));
     let one = images.narrow(0, 0, 1);
-    assert!(message(model.logits(&one, true)).contains("a single value"));
-    assert!(model.logits(&one, false).is_ok());
+    assert!(message(try_forward(&model, &one, true)).contains("a single value"));
+    assert!(try_forward(&model, &one, false).is_ok());
     assert!(message(model.activations(&images, "layer4")).contains("there are features.0, "));
     assert_eq!(model.activations(&images, "features")?.size(), [2, 1280, 1, 1]);
     let rows = Tensor::zeros([2, 7], (Kind::Float, Device::Cpu));
-    assert!(message(model.head().logits(&rows, false)).contains("features of shape [2, 7]"));
+    assert!(message(try_forward(&model.head(), &rows, false)).contains("features of shape [2, 7]"));
     assert!(message(train_only(&vs, &["layer4"])).contains("no parameter is called layer4"));
     Ok(())
 }

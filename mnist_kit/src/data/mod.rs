@@ -8,7 +8,6 @@ mod idx;
 mod mnist;
 #[cfg(feature = "parquet")]
 mod parquet;
-mod picture;
 mod settings;
 mod source;
 mod split;
@@ -17,7 +16,6 @@ pub use batches::{Batches, Epoch};
 pub use download::{RemoteFile, TimeLimits, download};
 pub use idx::{read_images, read_labels};
 pub use mnist::Mnist;
-pub use picture::{Picture, read_picture};
 pub use settings::{MIRRORS, Settings, WEIGHTS_MIRROR};
 pub use source::Source;
 pub use split::{ClassCounts, Split};

@@ -3,10 +3,10 @@
 use super::{ConfusionMatrix, Samples};
 use crate::Result;
 use crate::data::{Batches, Split};
-use crate::model::{Logits, Model, predict};
+use crate::model::{Logits, predict};
 use crate::table::{Table, thousands};
 use anyhow::ensure;
-use tch::{Kind, Tensor};
+use tch::{Kind, Tensor, nn};
 
 /// Asks the model about every image of the batches' split and keeps the answers.
 ///
@@ -30,7 +30,7 @@ use tch::{Kind, Tensor};
 /// assert_eq!(evaluation.top_k_accuracy(10)?, 1.0);
 /// # Ok::<(), anyhow::Error>(())
 /// ```
-pub fn evaluate(model: &impl Model, batches: &Batches) -> Result<Evaluation> {
+pub fn evaluate(model: &(impl nn::ModuleT + ?Sized), batches: &Batches) -> Result<Evaluation> {
     Evaluation::new(batches.split().clone(), predict(model, batches)?)
 }
 

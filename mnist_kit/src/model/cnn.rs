@@ -1,10 +1,9 @@
 //! The convolutional networks of lessons 2 and 3.
 
 use super::layers::{Conv2d, conv2d, linear, linear_xavier};
-use super::{Model, expect_digits};
-use crate::Result;
+use crate::check::{expect_digits, or_panic};
 use std::borrow::Borrow;
-use tch::nn::Module;
+use tch::nn::{Module, ModuleT};
 use tch::{Tensor, nn};
 
 /// LeNet with ReLU, lesson 2's network: two convolutions, each with a max-pool behind it, and three
@@ -44,16 +43,16 @@ impl LeNet {
     }
 }
 
-impl Model for LeNet {
+impl Module for LeNet {
     /// # Shapes
     /// `[N, 1, 28, 28]` float32 → `[N, 10]`.
-    fn logits(&self, images: &Tensor, _train: bool) -> Result<Tensor> {
-        expect_digits("LeNet", images, &self.conv1.ws)?;
+    fn forward(&self, images: &Tensor) -> Tensor {
+        or_panic(expect_digits("LeNet", images, &self.conv1.ws));
         let x = max_pool(&self.conv1.forward(images).relu(), 0);
         let x = max_pool(&self.conv2.forward(&x).relu(), 0);
         let x = self.fc1.forward(&x.flatten(1, -1)).relu();
         let x = self.fc2.forward(&x).relu();
-        Ok(self.fc3.forward(&x))
+        self.fc3.forward(&x)
     }
 }
 
@@ -89,14 +88,14 @@ impl Cnn {
     }
 }
 
-impl Model for Cnn {
+impl Module for Cnn {
     /// # Shapes
     /// `[N, 1, 28, 28]` float32 → `[N, 10]`.
-    fn logits(&self, images: &Tensor, _train: bool) -> Result<Tensor> {
-        expect_digits("Cnn", images, &self.layer1.ws)?;
+    fn forward(&self, images: &Tensor) -> Tensor {
+        or_panic(expect_digits("Cnn", images, &self.layer1.ws));
         let x = max_pool(&self.layer1.forward(images).relu(), 0);
         let x = max_pool(&self.layer2.forward(&x).relu(), 0);
-        Ok(self.fc.forward(&x.flatten(1, -1)))
+        self.fc.forward(&x.flatten(1, -1))
     }
 }
 
@@ -140,16 +139,16 @@ impl DeepCnn {
     }
 }
 
-impl Model for DeepCnn {
+impl ModuleT for DeepCnn {
     /// # Shapes
     /// `[N, 1, 28, 28]` float32 → `[N, 10]`.
-    fn logits(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        expect_digits("DeepCnn", images, &self.layer1.ws)?;
+    fn forward_t(&self, images: &Tensor, train: bool) -> Tensor {
+        or_panic(expect_digits("DeepCnn", images, &self.layer1.ws));
         let x = max_pool(&self.layer1.forward(images).relu(), 0);
         let x = max_pool(&self.layer2.forward(&x).relu(), 0);
         let x = max_pool(&self.layer3.forward(&x).relu(), 1);
         let x = self.fc1.forward(&x.flatten(1, -1)).relu().dropout(0.5, train);
-        Ok(self.fc2.forward(&x))
+        self.fc2.forward(&x)
     }
 }
 

@@ -1,9 +1,11 @@
 //! The multi-layer perceptron of lesson 1 and its variations.
 
-use super::{Model, expect_together, expect_values, linear};
+use super::linear;
 use crate::Result;
+use crate::check::{expect_together, expect_values, or_panic};
 use anyhow::ensure;
 use std::borrow::Borrow;
+use tch::nn::{Module, ModuleT};
 use tch::{Tensor, nn};
 
 /// Neurons of a layer; two layers of this size take 16 GB.
@@ -129,13 +131,14 @@ impl Mlp {
     /// When `hidden` is below 1 or above 65,536.
     ///
     /// ```
-    /// use mnist_kit::model::{Mlp, Model, summary};
+    /// use mnist_kit::model::{Mlp, summary};
+    /// use tch::nn::ModuleT;
     /// use tch::{Device, Kind, Tensor, nn};
     ///
     /// let vs = nn::VarStore::new(Device::Cpu);
     /// let model = Mlp::new(vs.root(), 100)?;
     /// let images = Tensor::rand([2, 1, 28, 28], (Kind::Float, Device::Cpu));
-    /// assert_eq!(model.logits(&images, false)?.size(), [2, 10]);
+    /// assert_eq!(model.forward_t(&images, false).size(), [2, 10]);
     /// assert_eq!(summary(&vs).total(), 79_510);
     /// # Ok::<(), anyhow::Error>(())
     /// ```
@@ -144,22 +147,22 @@ impl Mlp {
     }
 }
 
-impl Model for Mlp {
+impl ModuleT for Mlp {
     /// # Shapes
     /// `[N, 784]` or `[N, 1, 28, 28]` float32 → `[N, 10]` (other sizes as configured).
-    fn logits(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        expect_values("Mlp", images, self.inputs)?;
-        expect_together("Mlp", images, &self.layers[0].ws)?;
-        let mut x = images.f_flatten(1, -1)?;
+    fn forward_t(&self, images: &Tensor, train: bool) -> Tensor {
+        or_panic(expect_values("Mlp", images, self.inputs));
+        or_panic(expect_together("Mlp", images, &self.layers[0].ws));
+        let mut x = images.flatten(1, -1);
         for (i, layer) in self.layers.iter().enumerate() {
             if i > 0 {
                 x = self.activation.apply(&x);
                 if self.dropout > 0.0 {
-                    x = x.f_dropout(self.dropout, train)?;
+                    x = x.dropout(self.dropout, train);
                 }
             }
-            x = x.f_linear(&layer.ws, layer.bs.as_ref())?;
+            x = layer.forward(&x);
         }
-        Ok(x)
+        x
     }
 }

@@ -1,10 +1,11 @@
 //! A model's answer to every image of a split.
 
-use super::Model;
+use super::try_forward;
 use crate::Result;
+use crate::check::plain;
 use crate::data::Batches;
 use anyhow::ensure;
-use tch::{Kind, Reduction, Tensor};
+use tch::{Kind, Reduction, Tensor, nn};
 
 /// The logits of a whole split, with the labels they are to meet.
 #[derive(Debug)]
@@ -54,13 +55,17 @@ impl Logits {
 ///
 /// # Errors
 /// When there are no images, or the model cannot take them.
-pub fn predict(model: &impl Model, batches: &Batches) -> Result<Logits> {
+pub fn predict(model: &(impl nn::ModuleT + ?Sized), batches: &Batches) -> Result<Logits> {
+    plain(predict_all(model, batches))
+}
+
+fn predict_all(model: &(impl nn::ModuleT + ?Sized), batches: &Batches) -> Result<Logits> {
     ensure!(!batches.split().is_empty(), "{}: no images to predict", batches.split().name());
     let _no_grad = tch::no_grad_guard();
     let mut logits = Vec::new();
     for batch in batches.in_order().epoch(1) {
         let (images, _) = batch?;
-        logits.push(model.logits(&images, false)?.f_to_device(tch::Device::Cpu)?);
+        logits.push(try_forward(model, &images, false)?.f_to_device(tch::Device::Cpu)?);
     }
     let logits = Tensor::f_cat(&logits, 0)?;
     let (images, size) = (batches.split().len() as i64, logits.size());

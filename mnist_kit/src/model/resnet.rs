@@ -1,8 +1,7 @@
 //! The residual network of lesson 4.
 
 use super::layers::{Conv2d, batch_norm2d, conv2d_without_bias, linear};
-use super::{Model, expect_digits};
-use crate::Result;
+use crate::check::{expect_digits, or_panic};
 use std::borrow::Borrow;
 use tch::nn::{Module, ModuleT};
 use tch::{Tensor, nn};
@@ -111,13 +110,13 @@ impl ResNet {
     }
 }
 
-impl Model for ResNet {
+impl ModuleT for ResNet {
     /// # Shapes
     /// `[N, 1, 28, 28]` float32 → `[N, 10]`.
-    fn logits(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        expect_digits("ResNet", images, &self.conv1.ws)?;
+    fn forward_t(&self, images: &Tensor, train: bool) -> Tensor {
+        or_panic(expect_digits("ResNet", images, &self.conv1.ws));
         let stem = self.conv1.forward(images).apply_t(&self.bn1, train).relu_();
         let features = self.blocks.iter().fold(stem, |x, block| block.forward_t(&x, train));
-        Ok(self.fc.forward(&features.adaptive_avg_pool2d([1, 1]).flatten(1, -1)))
+        self.fc.forward(&features.adaptive_avg_pool2d([1, 1]).flatten(1, -1))
     }
 }

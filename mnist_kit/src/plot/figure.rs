@@ -230,7 +230,7 @@ impl Figure {
         files::replace(path, |aside| Ok(std::fs::write(aside, &bytes)?))
     }
 
-    /// Saves the figure as `figures/<name>.svg` and `figures/<name>.png` in the folder of [`output`](crate::output).
+    /// Saves the figure as `figures/<name>.svg` and `figures/<name>.png` in the folder of [`output`](crate::output_path).
     ///
     /// # Errors
     /// When the name is empty, the place cannot be written, or the figure cannot be drawn.
@@ -246,7 +246,7 @@ impl Figure {
             "the figure to export has no name, expected one such as \"loss\""
         );
         for form in ["svg", "png"] {
-            self.save(files::output(&format!("figures/{name}.{form}")))?;
+            self.save(files::output_path(&format!("figures/{name}.{form}")))?;
         }
         Ok(())
     }

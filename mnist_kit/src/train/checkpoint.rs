@@ -75,7 +75,7 @@ impl Checkpoint {
             "it belongs to another run; remove it or name another file\n  there: {settings}\n  here:  {}",
             self.settings
         );
-        crate::model::set_variables(vs, model)?;
+        crate::weights::set_variables(vs, model)?;
         optimizer.set_state(&state)?;
         for record in records(&others.remove("history").context("it has no history")?)? {
             history.push(record);

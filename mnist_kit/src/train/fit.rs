@@ -5,8 +5,10 @@ use super::loss::Loss;
 use super::schedule::{Moment, Schedule, test_losses};
 use super::{Adam, BatchRecord, History, Optimizer, OptimizerConfig, PrintLines, Progress, Report};
 use crate::Result;
+use crate::check::plain;
 use crate::data::Batches;
-use crate::model::{Model, predict, save_weights};
+use crate::model::{predict, try_forward};
+use crate::weights::save_weights;
 use anyhow::{Context, ensure};
 use std::path::PathBuf;
 use tch::{Kind, nn};
@@ -36,7 +38,11 @@ use tch::{Kind, nn};
 /// assert_eq!(history.epochs().len(), 2);
 /// # Ok::<(), anyhow::Error>(())
 /// ```
-pub fn fit<'a, M: Model>(model: &'a M, vs: &'a nn::VarStore, train: &'a Batches) -> Fit<'a, M> {
+pub fn fit<'a, M: nn::ModuleT + ?Sized>(
+    model: &'a M,
+    vs: &'a nn::VarStore,
+    train: &'a Batches,
+) -> Fit<'a, M> {
     Fit {
         model,
         vs,
@@ -56,7 +62,7 @@ pub fn fit<'a, M: Model>(model: &'a M, vs: &'a nn::VarStore, train: &'a Batches)
 }
 
 /// A training run in preparation. Made by [`fit`].
-pub struct Fit<'a, M: Model> {
+pub struct Fit<'a, M: nn::ModuleT + ?Sized> {
     model: &'a M,
     vs: &'a nn::VarStore,
     train: &'a Batches,
@@ -73,7 +79,7 @@ pub struct Fit<'a, M: Model> {
     report: Box<dyn Report + 'a>,
 }
 
-impl<'a, M: Model> Fit<'a, M> {
+impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
     /// The optimiser: [`Sgd`](super::Sgd), [`Adam`](super::Adam) or [`AdamW`](super::AdamW).
     pub fn optimizer(mut self, optimizer: impl Into<OptimizerConfig>) -> Self {
         self.optimizer = optimizer.into();
@@ -152,7 +158,11 @@ impl<'a, M: Model> Fit<'a, M> {
     /// When the optimiser's settings are out of range, there is no batch, the model cannot take
     /// the images, a label is not among its classes, the loss stops being a finite number, or the
     /// checkpoint cannot be written or belongs to another run.
-    pub fn run(mut self) -> Result<History> {
+    pub fn run(self) -> Result<History> {
+        plain(self.train())
+    }
+
+    fn train(mut self) -> Result<History> {
         ensure!(
             !self.train.is_empty(),
             "no batch to train on: {} images in batches of {}",
@@ -262,7 +272,8 @@ impl<'a, M: Model> Fit<'a, M> {
                     test_losses,
                 },
             ))?;
-            let logits = tch::autocast(self.mixed_precision, || self.model.logits(&images, true))?;
+            let logits =
+                tch::autocast(self.mixed_precision, || try_forward(self.model, &images, true))?;
             let loss = self.loss.of(&logits.f_to_kind(Kind::Float)?, &labels)?;
             optimizer.zero_grad();
             loss.f_backward()?;

@@ -194,7 +194,7 @@ impl OptimizerConfig {
             "the store holds no parameter: build the model before the optimiser"
         );
         // For programs that train without `mnist_kit::init`.
-        crate::vector_math::settle();
+        crate::runtime::vector_math::settle();
         Ok(Optimizer { config: self, lr, parameters })
     }
 }

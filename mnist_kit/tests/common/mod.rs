@@ -1,42 +1,73 @@
-//! What several tests need.
+//! Helpers that several test binaries share.
+#![allow(dead_code, reason = "no test binary uses all of them")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The interpreter of the project's Python environment: `MNIST_KIT_PYTHON`, or `.venv` at the root
-/// of the repository.
-fn python() -> PathBuf {
-    let root =
-        Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository");
-    std::env::var_os("MNIST_KIT_PYTHON")
-        .map_or_else(|| root.join(".venv/bin/python"), PathBuf::from)
+/// Says aloud that `part` is missing, and fails the test unless `MNIST_KIT_SKIP` names the part.
+///
+/// `MNIST_KIT_SKIP` is a comma-separated list of `mnist`, `python` and `weights`.
+fn missing(part: &str, what_to_do: &str) {
+    let skipped = std::env::var("MNIST_KIT_SKIP").unwrap_or_default();
+    assert!(
+        skipped.split(',').any(|name| name.trim() == part),
+        "{part} is missing: {what_to_do}; or allow the skip with MNIST_KIT_SKIP={part}"
+    );
+    eprintln!("SKIPPED: {part} is missing, and MNIST_KIT_SKIP allows that");
 }
 
-/// Runs a script of `tests/python` and fails the test when the script fails; `false`, said aloud,
-/// where there is no Python environment.
-#[allow(dead_code, reason = "not every test binary asks Python")]
-pub fn run_python(script: &str, args: &[&str]) -> bool {
-    let python = python();
+/// The interpreter of the project's Python environment: `MNIST_KIT_PYTHON`, or `.venv` at the root
+/// of the repository. `None` where it is missing and `MNIST_KIT_SKIP` says `python`.
+pub fn python() -> Option<PathBuf> {
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository");
+    let python = std::env::var_os("MNIST_KIT_PYTHON")
+        .map_or_else(|| root.join(".venv/bin/python"), PathBuf::from);
     if !python.exists() {
-        println!("skipped: no Python at {}; run `make setup`", python.display());
-        return false;
+        missing("python", &format!("run `make setup`, which makes {}", python.display()));
+        return None;
     }
+    Some(python)
+}
+
+/// The folder with the four files of MNIST that `MNIST_KIT_DATA` names. `None` where it is missing
+/// and `MNIST_KIT_SKIP` says `mnist`.
+pub fn mnist_folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("MNIST_KIT_DATA").filter(|folder| !folder.is_empty());
+    if folder.is_none() {
+        missing("mnist", "set MNIST_KIT_DATA to a folder with the four files of MNIST");
+    }
+    folder.map(PathBuf::from)
+}
+
+/// The folder with ImageNet weights that `MNIST_KIT_WEIGHTS` names. `None` where it is missing and
+/// `MNIST_KIT_SKIP` says `weights`.
+pub fn weights_folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("MNIST_KIT_WEIGHTS").filter(|folder| !folder.is_empty());
+    if folder.is_none() {
+        missing("weights", "set MNIST_KIT_WEIGHTS to a folder with ImageNet weights");
+    }
+    folder.map(PathBuf::from)
+}
+
+/// Runs a script of `tests/python`, and fails the test if the script fails. Returns `false` where
+/// Python is missing and `MNIST_KIT_SKIP` says `python`.
+pub fn run_python(script: &str, args: &[&str]) -> bool {
+    let Some(python) = python() else { return false };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
     let output = Command::new(python).arg(script).args(args).output().expect("Python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     true
 }
 
-/// libtorch has one random generator for all threads: a test that depends on a seed holds it alone.
-#[allow(dead_code, reason = "not every test binary draws")]
+/// Holds libtorch's random generator, which all threads share, for a test that depends on a seed.
 pub fn generator() -> MutexGuard<'static, ()> {
     static GENERATOR: Mutex<()> = Mutex::new(());
     GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What an error says, causes included.
-#[allow(dead_code, reason = "not every test binary refuses something")]
+/// The text of an error, causes included.
 pub fn message<T>(result: anyhow::Result<T>) -> String {
     format!("{:#}", result.err().expect("an error"))
 }

@@ -3,11 +3,11 @@
 use crate::saved::{Architecture, Recipe};
 use anyhow::Result;
 use clap::Args;
-use mnist_kit::data::{Picture, read_picture};
-use mnist_kit::model::Model;
+use mnist_kit::infer::{Picture, read_picture};
+use mnist_kit::model::try_forward;
 use mnist_kit::transform::Compose;
 use std::path::PathBuf;
-use tch::Kind;
+use tch::{Kind, nn};
 
 #[derive(Args)]
 pub struct Predict {
@@ -32,7 +32,7 @@ impl Predict {
         let model = recipe.load(&self.weights)?;
         let mut unreadable = 0;
         for path in &self.pictures {
-            match read_picture(path).and_then(|picture| answer(&recipe, &model, &picture)) {
+            match read_picture(path).and_then(|picture| answer(&recipe, &*model, &picture)) {
                 Ok(lines) => println!("{}: {lines}", path.display()),
                 // One bad file does not hide the answers for the others.
                 Err(error) => {
@@ -51,10 +51,10 @@ impl Predict {
 }
 
 /// What was done to the picture, and the three most probable digits.
-fn answer(recipe: &Recipe, model: &impl Model, picture: &Picture) -> Result<String> {
+fn answer(recipe: &Recipe, model: &dyn nn::ModuleT, picture: &Picture) -> Result<String> {
     let images = recipe.after(Compose::new()).apply(&picture.image.unsqueeze(0))?;
     let _no_grad = tch::no_grad_guard();
-    let probabilities = model.logits(&images, false)?.f_softmax(-1, Kind::Float)?.f_get(0)?;
+    let probabilities = try_forward(model, &images, false)?.f_softmax(-1, Kind::Float)?.f_get(0)?;
     let (shares, digits) = probabilities.f_topk(3, 0, true, true)?;
     let shares = Vec::<f64>::try_from(shares)?;
     let digits = Vec::<i64>::try_from(digits)?;

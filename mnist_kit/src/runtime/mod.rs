@@ -1,3 +1,13 @@
+//! What a process needs before its first tensor.
+
+pub(crate) mod cuda;
+mod environment;
+mod memory;
+pub(crate) mod panic;
+pub(crate) mod vector_math;
+
+pub use environment::{environment, machine_table};
+
 use std::sync::Once;
 use tch::Device;
 
@@ -18,10 +28,10 @@ use tch::Device;
 pub fn init() -> Device {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        crate::cuda::preload();
-        crate::memory::keep_freed();
-        crate::vector_math::settle();
-        crate::kernel::install();
+        cuda::preload();
+        memory::keep_freed();
+        vector_math::settle();
+        panic::install();
     });
     Device::cuda_if_available()
 }

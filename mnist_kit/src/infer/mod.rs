@@ -33,7 +33,7 @@ pub struct Picture {
 /// When the file is no picture in one of these formats, or no digit stands out from the border.
 ///
 /// ```
-/// use mnist_kit::data::read_picture;
+/// use mnist_kit::infer::read_picture;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("seven.png");

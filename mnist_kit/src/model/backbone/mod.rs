@@ -2,8 +2,9 @@
 
 use super::layers::{Conv2d, batch_norm2d, conv2d_without_bias, depthwise_conv2d, linear};
 use super::summary::is_part_of;
-use super::{Model, ResidualBlock, expect_together};
+use super::{ResidualBlock, try_forward};
 use crate::Result;
+use crate::check::expect_together;
 use crate::data::{Batches, Split};
 use anyhow::{Context, ensure};
 use std::borrow::Borrow;
@@ -14,21 +15,22 @@ use tch::{Device, Kind, Tensor, nn};
 /// average over all places, and a linear head for the classes at hand.
 ///
 /// Layers start as PyTorch's layers do; what makes them worth having are weights learned on ImageNet,
-/// see [`load_pretrained`](super::load_pretrained).
+/// see [`load_pretrained`](crate::weights::load_pretrained).
 ///
 /// A stage whose parameters are frozen (see [`train_only`](super::train_only)) runs in evaluation
 /// mode, BatchNorm included, also while the rest is trained; see
 /// [`update_frozen_norm`](Backbone::update_frozen_norm).
 ///
 /// ```
-/// use mnist_kit::model::{Backbone, Model, summary, train_only};
+/// use mnist_kit::model::{Backbone, summary, train_only};
+/// use tch::nn::ModuleT;
 /// use tch::{Device, Kind, Tensor, nn};
 ///
 /// let vs = nn::VarStore::new(Device::Cpu);
 /// let model = Backbone::resnet18(vs.root(), 10);
 /// let images = Tensor::zeros([2, 3, 64, 64], (Kind::Float, Device::Cpu));
 /// assert_eq!(model.features(&images, false)?.size(), [2, 512]);
-/// assert_eq!(model.logits(&images, false)?.size(), [2, 10]);
+/// assert_eq!(model.forward_t(&images, false).size(), [2, 10]);
 /// train_only(&vs, &["layer4", "fc"])?;
 /// assert_eq!(summary(&vs).trainable(), 8_398_858);
 /// # Ok::<(), anyhow::Error>(())
@@ -157,7 +159,7 @@ impl Backbone {
         self.name
     }
 
-    pub(super) fn published_weights(&self) -> &'static str {
+    pub(crate) fn published_weights(&self) -> &'static str {
         self.weights
     }
 
@@ -233,7 +235,7 @@ impl Backbone {
     /// evaluation mode.
     pub(crate) fn logits_from(&self, activations: &Tensor, layer: &str) -> Result<Tensor> {
         let last = self.run(activations, &self.stages[self.after(layer)?..], false);
-        self.head.logits(&pooled(&last), false)
+        try_forward(&self.head, &pooled(&last), false)
     }
 
     fn run(&self, x: &Tensor, stages: &[Stage], train: bool) -> Tensor {
@@ -262,11 +264,12 @@ impl Backbone {
     }
 }
 
-impl Model for Backbone {
+impl ModuleT for Backbone {
     /// # Shapes
     /// `[N, 3, H, W]` float32, H and W 32 or more → `[N, classes]`.
-    fn logits(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        self.head.logits(&self.features(images, train)?, train)
+    fn forward_t(&self, images: &Tensor, train: bool) -> Tensor {
+        let features = self.features(images, train).unwrap_or_else(|error| panic!("{error:#}"));
+        self.head.forward_t(&features, train)
     }
 }
 
@@ -277,14 +280,11 @@ pub struct Head {
     dropout: f64,
 }
 
-impl Model for Head {
+impl ModuleT for Head {
     /// # Shapes
     /// `[N, features]` float32, or with sides of 1 behind → `[N, classes]`.
-    fn logits(&self, features: &Tensor, train: bool) -> Result<Tensor> {
-        let rows = features.f_flatten(1, -1)?;
-        let logits =
-            rows.f_dropout(self.dropout, train)?.f_linear(&self.linear.ws, self.linear.bs.as_ref());
-        logits.with_context(|| format!("head: features of shape {:?}", features.size()))
+    fn forward_t(&self, features: &Tensor, train: bool) -> Tensor {
+        self.linear.forward(&features.flatten(1, -1).dropout(self.dropout, train))
     }
 }
 
@@ -429,7 +429,7 @@ mod tests {
         let mobilenet_v2 = Backbone::mobilenet_v2(vs.root() / "mobilenet_v2", 10);
         for model in [resnet18, mobilenet_v2] {
             let images = Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu));
-            let logits = model.logits(&images, false)?;
+            let logits = try_forward(&model, &images, false)?;
             for layer in model.stages() {
                 let again = model.logits_from(&model.activations(&images, layer)?, layer)?;
                 let difference = (&again - &logits).abs().max().double_value(&[]);

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use image::GrayImage;
 use mnist_kit::data::Mnist;
-use mnist_kit::model::{Backbone, Mlp, load_weights, save_weights};
+use mnist_kit::model::{Backbone, Mlp};
+use mnist_kit::weights::{load_weights, save_weights};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};

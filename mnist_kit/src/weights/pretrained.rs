@@ -1,8 +1,9 @@
 //! Weights learned on ImageNet: where they are found, and how they get into a backbone.
 
-use super::{Backbone, load_pretrained};
+use super::load_pretrained;
 use crate::Result;
 use crate::data::{RemoteFile, Settings, download};
+use crate::model::Backbone;
 use anyhow::{Context, bail};
 use std::fs;
 use std::path::{Path, PathBuf};

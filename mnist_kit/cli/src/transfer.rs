@@ -6,12 +6,11 @@ use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use mnist_kit::data::{Mnist, Split};
 use mnist_kit::eval::{Bins, evaluate};
-use mnist_kit::model::{
-    Backbone, features, load_pretrained, load_weights, save_weights, summary, train_only,
-};
+use mnist_kit::model::{Backbone, features, summary, train_only};
 use mnist_kit::table::Table;
 use mnist_kit::train::{AdamW, fit};
 use mnist_kit::transform::{Compose, IMAGENET, RandomAffine, RandomRotation};
+use mnist_kit::weights::{load_pretrained, load_weights, save_weights};
 use std::path::PathBuf;
 use tch::nn;
 

@@ -1,8 +1,11 @@
 //! Weights in and out, under PyTorch's names.
 
-use super::pickle::{ZIP_MAGIC, read_state_dict};
-use super::summary::is_part_of;
+mod pickle;
+mod pretrained;
+
+use self::pickle::{ZIP_MAGIC, read_state_dict};
 use crate::Result;
+use crate::model::is_part_of;
 use anyhow::{Context, ensure};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -48,7 +51,8 @@ pub fn load_weights(vs: &nn::VarStore, path: impl AsRef<Path>) -> Result<()> {
 /// their values, and entries of such names in the file are left out. For a backbone under a new head.
 ///
 /// ```
-/// use mnist_kit::model::{linear, load_pretrained, save_weights};
+/// use mnist_kit::model::linear;
+/// use mnist_kit::weights::{load_pretrained, save_weights};
 /// use tch::{Device, nn};
 ///
 /// # let folder = tempfile::tempdir()?;

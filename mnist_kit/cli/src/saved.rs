@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use mnist_kit::model::{Cnn, DeepCnn, LeNet, Mlp, Model, ResNet, load_weights, save_weights};
+use mnist_kit::model::{Cnn, DeepCnn, LeNet, Mlp, ResNet};
 use mnist_kit::transform::Compose;
+use mnist_kit::weights::{load_weights, save_weights};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tch::{Device, nn};
@@ -52,7 +53,7 @@ impl Recipe {
         }
     }
 
-    pub fn build(&self, path: nn::Path) -> Result<Box<dyn Model>> {
+    pub fn build(&self, path: nn::Path) -> Result<Box<dyn nn::ModuleT>> {
         Ok(match self.model {
             Architecture::Mlp => Box::new(Mlp::new(path, self.hidden.unwrap_or(100))?),
             Architecture::Lenet => Box::new(LeNet::new(path)),
@@ -83,7 +84,7 @@ impl Recipe {
     }
 
     /// The model with its weights.
-    pub fn load(&self, weights: &Path) -> Result<Box<dyn Model>> {
+    pub fn load(&self, weights: &Path) -> Result<Box<dyn nn::ModuleT>> {
         let vs = nn::VarStore::new(Device::Cpu);
         let model = self.build(vs.root())?;
         load_weights(&vs, weights)?;

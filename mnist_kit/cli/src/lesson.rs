@@ -53,7 +53,7 @@ impl Lesson {
         let model = self.recipe.build(vs.root())?;
         print!("\n{}\n", summary(&vs).table());
 
-        let mut run = fit(&model, &vs, &train_batches)
+        let mut run = fit(&*model, &vs, &train_batches)
             .optimizer(optimizer)
             .schedule(common.schedule())
             .epochs(common.epochs.unwrap_or(self.epochs))
@@ -64,7 +64,7 @@ impl Lesson {
         }
         let history = run.run()?;
 
-        let evaluation = evaluate(&model, &test_batches)?;
+        let evaluation = evaluate(&*model, &test_batches)?;
         print!("\n{}\n{}", evaluation.table(), evaluation.confusion_matrix()?.per_class_table());
         println!("\nSaved:");
         self.save_figures(common, mnist, &history, &evaluation)?;

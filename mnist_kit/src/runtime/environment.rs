@@ -33,10 +33,10 @@ pub fn environment() -> Table {
 /// a report.
 ///
 /// ```
-/// let table = mnist_kit::machine();
+/// let table = mnist_kit::machine_table();
 /// assert!(table.rows().iter().any(|row| row[0] == "processor"));
 /// ```
-pub fn machine() -> Table {
+pub fn machine_table() -> Table {
     let mut system = System::new();
     system.refresh_cpu_list(CpuRefreshKind::nothing());
     system.refresh_memory();
@@ -58,7 +58,7 @@ pub fn machine() -> Table {
 /// What the installation says of itself: `version.py` of the Python package, or `build-version` of
 /// the plain archive.
 fn libtorch_version() -> Option<String> {
-    let root = crate::cuda::folder_of_libtorch()?.parent()?.to_path_buf();
+    let root = super::cuda::folder_of_libtorch()?.parent()?.to_path_buf();
     if let Ok(version) = std::fs::read_to_string(root.join("build-version")) {
         return Some(version.trim().to_string());
     }
