@@ -45,7 +45,7 @@ fn train(model: &str, batch_size: usize, steps: usize) -> Result<f64> {
     let batches = digits.train.batches(batch_size)?.transform(&Compose::new().to_tensor());
     let (images, labels) = batches.first()?;
     median_rate(batch_size as f64, steps, || {
-        let loss = try_forward(&model, &images, true)?.cross_entropy_for_logits(&labels);
+        let loss = try_forward(&*model, &images, true)?.cross_entropy_for_logits(&labels);
         optimizer.zero_grad();
         loss.backward();
         optimizer.step()
