@@ -285,7 +285,7 @@ fn an_optimizer_takes_no_other_kinds_state() -> Result<()> {
     let state = momentum.state()?;
     let mut adam = Adam::new(1e-3).build(&vs)?;
     let wrong = message(adam.set_state(&state));
-    assert!(wrong.contains("that of another kind of optimiser"), "{wrong}");
+    assert!(wrong.contains("that of another kind of optimizer"), "{wrong}");
     assert_eq!(adam.lr(), 1e-3, "a refused state changes nothing");
     adam.step()?;
     for (name, wrong) in [
@@ -346,7 +346,7 @@ fn a_run_that_cannot_work_says_why() -> Result<()> {
     let wrong = message(
         fit(&Mlp::new(nn::VarStore::new(Device::Cpu).root(), 8)?, &vs, &train_batches).run(),
     );
-    assert!(wrong.contains("build the model before the optimiser"), "{wrong}");
+    assert!(wrong.contains("build the model before the optimizer"), "{wrong}");
     let model = Mlp::new(vs.root(), 8)?;
     let wrong = message(fit(&model, &vs, &train_batches).optimizer(Adam::new(-1.0)).run());
     assert!(wrong.contains("learning rate -1"), "{wrong}");

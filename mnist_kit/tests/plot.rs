@@ -31,7 +31,16 @@ fn prediction(truth: usize, predicted: usize, classes: usize) -> Prediction {
     let mut probabilities = vec![0.1 / classes as f32; classes];
     probabilities[truth] = 0.25;
     probabilities[predicted] = 0.625;
-    Prediction { index: 3, image: image(1, 28, 28), truth, predicted, probabilities, note: None }
+    let class_names = Vec::new();
+    Prediction {
+        index: 3,
+        image: image(1, 28, 28),
+        truth,
+        predicted,
+        probabilities,
+        class_names,
+        note: None,
+    }
 }
 
 fn record(epoch: usize, loss: f64, accuracy: f64) -> EpochRecord {
@@ -42,6 +51,7 @@ fn record(epoch: usize, loss: f64, accuracy: f64) -> EpochRecord {
         test_loss: Some(loss * 1.1),
         test_accuracy: Some(accuracy * 0.99),
         seconds: 1.5,
+        ..EpochRecord::default()
     }
 }
 

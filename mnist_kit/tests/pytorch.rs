@@ -127,8 +127,8 @@ fn every_schedule_runs_as_pytorchs() -> Result<()> {
         ("reduce_on_plateau", Schedule::ReduceOnPlateau { factor: 0.2, patience: 1 }),
     ] {
         for (step, theirs) in Vec::<f64>::try_from(&answer[name])?.into_iter().enumerate() {
-            let test_losses = &losses[..step / 5];
-            let at = Moment { step, steps_per_epoch: 5, num_epochs: 12, test_losses };
+            let val_losses = &losses[..step / 5];
+            let at = Moment { step, steps_per_epoch: 5, num_epochs: 12, val_losses };
             let ours = schedule.lr(0.1, &at);
             assert!((ours - theirs).abs() < 1e-9, "{name}, step {step}: {ours}, {theirs}");
         }

@@ -28,7 +28,7 @@ use plotters::style::text_anchor::HPos;
 ///
 /// let image = Tensor::zeros([1, 28, 28], (Kind::Uint8, tch::Device::Cpu));
 /// let probabilities = vec![0.7, 0.3];
-/// let wrong = Prediction { index: 8, image, truth: 1, predicted: 0, probabilities, note: None };
+/// let wrong = Prediction { index: 8, image, truth: 1, predicted: 0, probabilities, class_names: Vec::new(), note: None };
 /// assert!(confidence(&wrong)?.to_svg()?.contains("Most probable: 0 (70.00 %), 1 (30.00 %)"));
 /// # Ok::<(), anyhow::Error>(())
 /// ```

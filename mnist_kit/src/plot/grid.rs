@@ -160,7 +160,7 @@ pub fn grid(split: &Split, rows: usize, cols: usize) -> Result<Figure> {
 ///
 /// let image = Tensor::zeros([1, 28, 28], (Kind::Uint8, tch::Device::Cpu));
 /// let probabilities = vec![0.7, 0.3];
-/// let wrong = Prediction { index: 8, image, truth: 1, predicted: 0, probabilities, note: None };
+/// let wrong = Prediction { index: 8, image, truth: 1, predicted: 0, probabilities, class_names: Vec::new(), note: None };
 /// assert!(predictions(&[wrong], 1, 1)?.to_svg()?.contains("True: 1, Pred: 0 ✗"));
 /// # Ok::<(), anyhow::Error>(())
 /// ```

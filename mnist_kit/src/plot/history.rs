@@ -24,6 +24,7 @@ impl History {
     ///     test_loss: Some(0.19),
     ///     test_accuracy: Some(0.944),
     ///     seconds: 2.5,
+    ///     ..EpochRecord::default()
     /// });
     /// let svg = history.plot()?.title("Lesson 1").to_svg()?;
     /// assert!(svg.contains("Accuracy (%)"));
