@@ -6,7 +6,7 @@ use super::schedule::{Moment, Schedule, test_losses};
 use super::{Adam, BatchRecord, History, Optimizer, OptimizerConfig, PrintLines, Progress, Report};
 use crate::Result;
 use crate::check::plain;
-use crate::data::Batches;
+use crate::data::{Batches, BatchesDescription};
 use crate::model::{predict, try_forward};
 use crate::weights::save_weights;
 use anyhow::{Context, ensure};
@@ -233,7 +233,9 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
 
     /// What decides the course of the run, in words; what is left as usual is not mentioned.
     fn settings(&self) -> Result<String> {
-        let mut run = format!("{:?}, {}", self.optimizer, self.train.settings()?);
+        let batches: BatchesDescription = self.train.description()?;
+        let batches = serde_json::to_string(&batches)?;
+        let mut run = format!("{:?}, {batches}", self.optimizer);
         for (prefix, factor) in &self.rates {
             run.push_str(&format!(", {factor} times the rate for {prefix}"));
         }
