@@ -94,7 +94,7 @@ impl Common {
     pub fn load(&self) -> Result<Mnist> {
         let mut settings = Settings::from_env()?;
         if let Some(folder) = &self.data {
-            settings.data_dir = Some(folder.clone());
+            settings.mnist.folder = Some(folder.clone());
         }
         Mnist::load_with(&settings)
     }

@@ -1,4 +1,4 @@
-//! A split cut into batches, transformed on the way.
+//! Batches of a split, transformed.
 
 use super::Split;
 use crate::Result;
@@ -8,10 +8,11 @@ use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
-/// How a split is cut into batches. Made by [`Split::batches`].
+/// Batches of a split, made by [`Split::batches`].
+///
+/// A loop over `&batches` gives the first epoch; [`epoch`](Batches::epoch) gives any.
 ///
 /// ```
 /// use mnist_kit::data::Mnist;
@@ -21,7 +22,7 @@ use tch::{Device, Tensor};
 /// let transform = Compose::new().to_tensor().normalize(0.1307, 0.3081);
 /// let batches = digits.train.batches(64)?.transform(&transform).shuffle(42);
 /// assert_eq!(batches.len(), 2);
-/// for batch in batches.epoch(1) {
+/// for batch in &batches {
 ///     let (images, labels) = batch?;
 ///     assert_eq!(images.size()[1..], [1, 28, 28]);
 ///     assert_eq!(images.size()[0], labels.size()[0]);
@@ -38,39 +39,24 @@ pub struct Batches {
     device: Device,
 }
 
-/// The content of a stream of batches as data.
+/// Everything that decides the contents of the batches of every epoch, but for the device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct BatchesDescription {
-    /// SHA-256 of the images and labels.
-    content: String,
-    images: usize,
-    batch_size: usize,
-    transform: Compose,
-    shuffle: Option<u64>,
-    drop_last: bool,
-}
-
-/// The bytes of a tensor's values, in order.
-pub(crate) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
-    let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
-    let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
-    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-    Ok(bytes)
+    /// SHA-256 of images and labels: dtypes, shapes and values.
+    pub data_sha256: String,
+    pub images: usize,
+    pub class_names: Vec<String>,
+    pub batch_size: usize,
+    pub transform: Compose,
+    pub shuffle_seed: Option<u64>,
+    pub drop_last: bool,
 }
 
 impl Split {
-    /// SHA-256 of dtypes, shapes and values of the images and labels, in hexadecimal digits.
-    pub(crate) fn digest(&self) -> Result<String> {
-        let mut digest = Sha256::new();
-        for tensor in [self.images(), self.labels()] {
-            digest.update(format!("{:?} {:?}\n", tensor.kind(), tensor.size()));
-            digest.update(bytes_of(tensor)?);
-        }
-        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    /// Cuts the split into batches: in order, the last one possibly smaller, on the CPU, as bytes,
-    /// until the methods of [`Batches`] say otherwise.
+    /// Cuts the split into batches.
+    ///
+    /// Images keep their order and are on the CPU as they are stored, and the last batch may be
+    /// smaller; the methods of [`Batches`] change that.
     ///
     /// # Errors
     /// When `batch_size` is 0.
@@ -88,37 +74,37 @@ impl Split {
 }
 
 impl Batches {
-    /// Applies this transform to every batch.
+    /// Sets the transform of every batch. Defaults to none.
     pub fn transform(mut self, transform: &Compose) -> Batches {
         self.transform = transform.clone();
         self
     }
 
-    /// Gives the images in another order each epoch. The order, and what the transform draws at
-    /// random, depend on the seed and the epoch only.
+    /// Shuffles the images in each epoch. The order and the random parameters of the transform
+    /// depend on the seed and the epoch only.
     pub fn shuffle(mut self, seed: u64) -> Batches {
         self.shuffle = Some(seed);
         self
     }
 
-    /// Leaves out the last batch where it is smaller than the others.
+    /// Drops the last batch if it is smaller than the others. Defaults to false.
     pub fn drop_last(mut self, drop_last: bool) -> Batches {
         self.drop_last = drop_last;
         self
     }
 
-    /// Moves each batch to this device before it is transformed.
+    /// Moves each batch to this device before it is transformed. Defaults to the CPU.
     pub fn device(mut self, device: Device) -> Batches {
         self.device = device;
         self
     }
 
-    /// The same batches in the split's own order, the last one included: for evaluation.
+    /// Returns the batches in the order of the split, the last one included, for evaluation.
     pub fn in_order(&self) -> Batches {
         Batches { shuffle: None, drop_last: false, ..self.clone() }
     }
 
-    /// How many batches an epoch has.
+    /// The number of batches in an epoch.
     pub fn len(&self) -> usize {
         if self.drop_last {
             self.split.len() / self.batch_size
@@ -127,37 +113,39 @@ impl Batches {
         }
     }
 
-    /// Whether an epoch has no batch at all.
+    /// Returns true if an epoch has no batch.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Images in a full batch.
+    /// The number of images in a full batch.
     pub fn batch_size(&self) -> usize {
         self.batch_size
     }
 
-    /// The split the batches are cut from.
+    /// The split of the batches.
     pub fn split(&self) -> &Split {
         &self.split
     }
 
-    /// A seed for whatever else draws at random in an epoch, such as dropout: it depends on the seed
-    /// of [`shuffle`](Batches::shuffle) and the epoch only.
+    /// A seed for everything else that is random in an epoch, such as dropout. It depends on the
+    /// seed of [`shuffle`](Batches::shuffle) and the epoch only.
     pub fn epoch_seed(&self, epoch: usize) -> i64 {
         epoch_rng(self.shuffle.unwrap_or_default(), epoch).random()
     }
 
-    /// Everything that decides the content of the batches, for the identity of a run.
+    /// Describes everything that decides the contents of the batches.
+    ///
+    /// Hashing the images takes a fraction of a second for MNIST.
     pub(crate) fn description(&self) -> Result<BatchesDescription> {
-        let Batches { split, batch_size, transform, shuffle, drop_last, .. } = self;
         Ok(BatchesDescription {
-            content: split.digest()?,
-            images: split.len(),
-            batch_size: *batch_size,
-            transform: transform.clone(),
-            shuffle: *shuffle,
-            drop_last: *drop_last,
+            data_sha256: self.split.digest()?,
+            images: self.split.len(),
+            class_names: self.split.class_names().to_vec(),
+            batch_size: self.batch_size,
+            transform: self.transform.clone(),
+            shuffle_seed: self.shuffle,
+            drop_last: self.drop_last,
         })
     }
 
@@ -166,10 +154,10 @@ impl Batches {
         Batches { split: self.split.head(2), batch_size: 2, ..self.in_order() }.first()
     }
 
-    /// The batches of one epoch, counted from 1.
+    /// Returns the batches of one epoch, counted from 1.
     ///
-    /// Each item is `(images, labels)`: what the transform makes of `[B, C, H, W]` uint8, and
-    /// `[B]` int64. An item is an error where the transform cannot take the images.
+    /// Each item is `(images, labels)`: the transformed images, and labels `[B]` int64. An item is
+    /// an error if the transform cannot take the images.
     pub fn epoch(&self, epoch: usize) -> Epoch {
         let mut rng = epoch_rng(self.shuffle.unwrap_or_default(), epoch);
         let transform_seed = rng.random();
@@ -181,7 +169,7 @@ impl Batches {
         Epoch { batches: self.clone(), order, transform_seed, next: 0 }
     }
 
-    /// The first batch of the first epoch, to look at shapes.
+    /// Returns the first batch of the first epoch, to look at shapes.
     ///
     /// # Errors
     /// When there is no batch, or the transform cannot take the images.
@@ -197,14 +185,25 @@ impl Batches {
     }
 }
 
-/// A generator that depends on the seed and the epoch only, so that a run can resume at any epoch.
+/// Iterates over the first epoch.
+impl IntoIterator for &Batches {
+    type Item = Result<(Tensor, Tensor)>;
+    type IntoIter = Epoch;
+
+    fn into_iter(self) -> Epoch {
+        self.epoch(1)
+    }
+}
+
+/// Makes a generator that depends on the seed and the epoch only, so that a run can resume at any
+/// epoch.
 fn epoch_rng(seed: u64, epoch: usize) -> impl Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(epoch as u64);
     rng
 }
 
-/// The batches of one epoch, an iterator. Made by [`Batches::epoch`].
+/// An iterator over the batches of one epoch, made by [`Batches::epoch`].
 #[derive(Debug)]
 pub struct Epoch {
     batches: Batches,
@@ -240,15 +239,15 @@ impl Epoch {
     }
 }
 
-/// Lays images out with their channels last in memory; shape and values stay.
+/// Stores images with their channels last in memory; shape and values stay.
 ///
-/// libtorch's convolutions and pools take the layout over from what they read, and on a CPU they are
-/// faster with this one: lesson 3's networks train a fifth to a half faster.
+/// libtorch's convolutions and pools keep the memory layout of their input, and on a CPU they are
+/// faster with this one: the networks of lesson 3 train a fifth to a half faster.
 fn channels_last(images: Tensor) -> Result<Tensor> {
     let [count, channels, height, width] = images.size()[..] else { return Ok(images) };
     let rows = images.f_permute([0, 2, 3, 1])?.f_contiguous()?;
-    // With one channel nothing moves, and only the strides tell the layouts apart: made from a plain
-    // row of numbers, they are those of the new one.
+    // With one channel the values stay in place, and only the strides tell the layouts apart.
+    // Viewed from a flat row of numbers, the strides are those of the new layout.
     let rows = rows.f_view([-1])?.f_view([count, height, width, channels])?;
     Ok(rows.f_permute([0, 3, 1, 2])?)
 }

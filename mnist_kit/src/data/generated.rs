@@ -1,4 +1,4 @@
-//! Digits drawn by the kit, for machines without MNIST: strokes with jitter.
+//! Digits drawn by the kit, for machines without MNIST: jittered strokes.
 
 use crate::Result;
 use rand::seq::SliceRandom;
@@ -6,21 +6,21 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
-/// Height and width of an image, as MNIST's.
-const SIDE: usize = 28;
+/// Height and width of an image in pixels, as in MNIST.
+const SIZE: usize = 28;
 
 type Point = [f32; 2];
 
-/// Points of one stroke, x to the right and y down, in the digit's box of 1×1.
+/// The points of a stroke, x to the right and y down, in a box of 1×1.
 enum Stroke {
-    /// Straight from point to point.
+    /// Straight lines from point to point.
     Line(&'static [Point]),
     /// A smooth curve through the points.
     Curve(&'static [Point]),
 }
 use Stroke::{Curve, Line};
 
-/// How each digit is written; every way is as frequent as the others.
+/// The variants of each digit, which are equally frequent.
 const DIGITS: [&[&[Stroke]]; 10] = [
     &[&[Curve(&[
         [0.52, 0.0],
@@ -113,14 +113,14 @@ const DIGITS: [&[&[Stroke]]; 10] = [
     ]],
 ];
 
-/// `count` images `[count, 1, 28, 28]` uint8 and labels `[count]` int64; every ten in a row hold each digit once.
+/// Draws images `[count, 1, 28, 28]` uint8 with labels `[count]` int64.
 ///
-/// Streams of one seed are independent of each other.
+/// Each ten consecutive images contain each digit once. Streams of one seed are independent.
 pub(super) fn draw(seed: u64, stream: u64, count: usize) -> Result<(Tensor, Tensor)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);
     let mut pixels = Vec::new();
-    pixels.try_reserve_exact(count.saturating_mul(SIDE * SIDE))?;
+    pixels.try_reserve_exact(count.saturating_mul(SIZE * SIZE))?;
     let mut labels = Vec::new();
     let mut digits: Vec<usize> = (0..DIGITS.len()).collect();
     for index in 0..count {
@@ -132,14 +132,15 @@ pub(super) fn draw(seed: u64, stream: u64, count: usize) -> Result<(Tensor, Tens
         pixels.extend(image(digit, &mut rng));
         labels.push(digit as i64);
     }
-    let size = [count as i64, 1, SIDE as i64, SIDE as i64];
+    let size = [count as i64, 1, SIZE as i64, SIZE as i64];
     Ok((Tensor::f_from_data_size(&pixels, &size, Kind::Uint8)?, Tensor::f_from_slice(&labels)?))
 }
 
-/// One image of a digit: a way to write it, each point moved a little, then slant, turn, size, place and pen at random.
-fn image(digit: usize, rng: &mut ChaCha8Rng) -> [u8; SIDE * SIDE] {
-    let ways = DIGITS[digit];
-    let strokes = ways[rng.random_range(0..ways.len())];
+/// Draws one image of a digit: a random variant with jittered points, and random slant, rotation,
+/// size, position and pen width.
+fn image(digit: usize, rng: &mut ChaCha8Rng) -> [u8; SIZE * SIZE] {
+    let variants = DIGITS[digit];
+    let strokes = variants[rng.random_range(0..variants.len())];
     let (sin, cos) = around(rng, 0.0, 0.35).sin_cos();
     let slant = around(rng, 0.12, 0.4);
     let height = around(rng, 18.5, 3.0);
@@ -147,7 +148,7 @@ fn image(digit: usize, rng: &mut ChaCha8Rng) -> [u8; SIDE * SIDE] {
     let middle = [around(rng, 14.0, 2.0), around(rng, 14.0, 2.0)];
     let pen = around(rng, 1.25, 0.5);
     let ink = around(rng, 0.94, 0.06);
-    let mut coverage = [0.0; SIDE * SIDE];
+    let mut coverage = [0.0; SIZE * SIZE];
     for stroke in strokes {
         let (Line(points) | Curve(points)) = stroke;
         let points: Vec<Point> = points
@@ -163,15 +164,15 @@ fn image(digit: usize, rng: &mut ChaCha8Rng) -> [u8; SIDE * SIDE] {
             ink_segment(&mut coverage, ends[0], ends[1], pen);
         }
     }
-    coverage.map(|share| (255.0 * ink * share) as u8)
+    coverage.map(|fraction| (255.0 * ink * fraction) as u8)
 }
 
-/// A number within `spread` of `middle`, those near it more likely.
+/// Draws a number within `spread` of `middle` from a triangular distribution.
 fn around(rng: &mut ChaCha8Rng, middle: f32, spread: f32) -> f32 {
     middle + spread * (rng.random::<f32>() + rng.random::<f32>() - 1.0)
 }
 
-/// The Catmull–Rom curve through the points, as short straight pieces.
+/// Approximates the Catmull–Rom curve through the points by short straight pieces.
 fn smooth(points: &[Point]) -> Vec<Point> {
     const PIECES: usize = 6;
     let last = points.len() - 1;
@@ -191,11 +192,11 @@ fn smooth(points: &[Point]) -> Vec<Point> {
     path
 }
 
-/// Draws a line with round ends: a pixel's share of ink falls from 1 to 0 across one pixel at the pen's edge.
-fn ink_segment(coverage: &mut [f32; SIDE * SIDE], from: Point, to: Point, pen: f32) {
+/// Draws a line with round ends. Coverage falls from 1 to 0 over one pixel at the edge of the pen.
+fn ink_segment(coverage: &mut [f32; SIZE * SIZE], from: Point, to: Point, pen: f32) {
     let pixels = |axis: usize| {
         let (low, high) = (from[axis].min(to[axis]), from[axis].max(to[axis]));
-        let bound = |position: f32| position.clamp(0.0, SIDE as f32) as usize;
+        let bound = |position: f32| position.clamp(0.0, SIZE as f32) as usize;
         bound((low - pen - 1.0).floor())..bound((high + pen + 1.0).ceil())
     };
     let [dx, dy] = [to[0] - from[0], to[1] - from[1]];
@@ -205,9 +206,9 @@ fn ink_segment(coverage: &mut [f32; SIDE * SIDE], from: Point, to: Point, pen: f
             let [x, y] = [column as f32 + 0.5 - from[0], row as f32 + 0.5 - from[1]];
             let along = ((x * dx + y * dy) / length_squared).clamp(0.0, 1.0);
             let distance = (x - along * dx).hypot(y - along * dy);
-            let share = (pen + 0.5 - distance).clamp(0.0, 1.0);
-            let pixel = &mut coverage[row * SIDE + column];
-            *pixel = pixel.max(share);
+            let covered = (pen + 0.5 - distance).clamp(0.0, 1.0);
+            let pixel = &mut coverage[row * SIZE + column];
+            *pixel = pixel.max(covered);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The IDX format, in which MNIST and its relatives are published.
 //!
-//! A file is a big-endian header (a magic number, then one 32-bit size for each dimension) and one byte a pixel or label.
-//! Source: the format's description on the MNIST page, <http://yann.lecun.com/exdb/mnist/>.
+//! A file is a big-endian header (a magic number, then one 32-bit size for each dimension) and the
+//! values, one byte each in images and labels. Source: the description of the format on the MNIST
+//! page, <http://yann.lecun.com/exdb/mnist/>.
 
 use crate::Result;
 use anyhow::{Context, bail, ensure};
@@ -13,15 +14,17 @@ use tch::{Kind, Tensor};
 
 const IMAGES: u32 = 0x0000_0803;
 const LABELS: u32 = 0x0000_0801;
+/// QMNIST's labels: rows of 32-bit integers, of which the first is the class.
+const QMNIST_LABELS: u32 = 0x0000_0c02;
 
-/// Reads the images of an IDX file, gzipped or not (its content decides, not its name).
+/// Reads the images of an IDX file, gzipped or not. Its content decides, not its name.
 ///
 /// # Shapes
 /// `[N, 1, H, W]`, uint8, for the N, H and W of the header; N may be 0.
 ///
 /// # Errors
-/// When the file cannot be read, is no IDX file of images, is shorter or longer than its header says, or declares images
-/// without pixels. The message names the file, what was found, what was expected and what to do.
+/// When the file is not an IDX file of images, is damaged, or declares images without pixels. The
+/// message names the file and says what was found, what was expected and what to do.
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;
@@ -36,13 +39,16 @@ pub fn read_images(path: impl AsRef<Path>) -> Result<Tensor> {
     images_from(open(path)?, &path.display().to_string())
 }
 
-/// Reads the labels of an IDX file, gzipped or not (its content decides, not its name).
+/// Reads the labels of an IDX file, gzipped or not. Its content decides, not its name.
+///
+/// QMNIST's files of 32-bit integers are read too: the class of each image, without its writer.
 ///
 /// # Shapes
-/// `[N]`, int64, each in 0–255; [`Split::new`](crate::data::Split::new) checks them against a number of classes.
+/// `[N]`, int64, each in 0–255; [`Split::new`](crate::data::Split::new) checks them against a
+/// number of classes.
 ///
 /// # Errors
-/// As [`read_images`].
+/// When the file is not an IDX file of labels, or is damaged.
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;
@@ -56,24 +62,43 @@ pub fn read_labels(path: impl AsRef<Path>) -> Result<Tensor> {
     labels_from(open(path)?, &path.display().to_string())
 }
 
-/// [`read_images`] from decompressed content; `file` is its name in messages.
-pub(super) fn images_from(content: impl Read, file: &str) -> Result<Tensor> {
-    let ([count, height, width], pixels) = parse(content, IMAGES, file)?;
+/// Reads images from decompressed content; `file` is the name for messages.
+pub(super) fn images_from(mut content: impl Read, file: &str) -> Result<Tensor> {
+    let (_, size) = header(&mut content, &[IMAGES], file)?;
+    let pixels = body(content, &size, 1, file)?;
     ensure!(
-        height > 0 && width > 0,
-        "{file}: declares images of {height}×{width} pixels; fetch the file again"
+        size[1] > 0 && size[2] > 0,
+        "{file}: declares images of {}×{} pixels; fetch the file again",
+        size[1],
+        size[2]
     );
-    let size = [count, height, width].map(i64::from);
     Ok(Tensor::f_from_data_size(&pixels, &[size[0], 1, size[1], size[2]], Kind::Uint8)?)
 }
 
-/// [`read_labels`] from decompressed content; `file` is its name in messages.
-pub(super) fn labels_from(content: impl Read, file: &str) -> Result<Tensor> {
-    let ([_], labels) = parse(content, LABELS, file)?;
-    Ok(Tensor::f_from_slice(&labels)?.f_to_kind(Kind::Int64)?)
+/// Reads labels from decompressed content; `file` is the name for messages.
+pub(super) fn labels_from(mut content: impl Read, file: &str) -> Result<Tensor> {
+    let (magic, size) = header(&mut content, &[LABELS, QMNIST_LABELS], file)?;
+    if magic == LABELS {
+        let labels = body(content, &size, 1, file)?;
+        return Ok(Tensor::f_from_slice(&labels)?.f_to_kind(Kind::Int64)?);
+    }
+    let columns = usize::try_from(size[1])?;
+    ensure!(columns > 0, "{file}: declares rows of 0 integers; fetch the file again");
+    let rows = body(content, &size, 4, file)?;
+    let mut labels = Vec::with_capacity(rows.len() / (4 * columns));
+    for row in rows.chunks_exact(4 * columns) {
+        let label = i32::from_be_bytes([row[0], row[1], row[2], row[3]]);
+        ensure!(
+            (0..=255).contains(&label),
+            "{file}: label {label} at index {}, expected 0 to 255",
+            labels.len()
+        );
+        labels.push(i64::from(label));
+    }
+    Ok(Tensor::f_from_slice(&labels)?)
 }
 
-/// The content behind a reader: unzipped where it starts with gzip's magic bytes, else as it is.
+/// Decompresses content that starts with gzip's magic bytes, and passes on any other.
 pub(super) fn decompressed<'a>(content: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut content = BufReader::new(content);
     Ok(match content.fill_buf()? {
@@ -82,39 +107,42 @@ pub(super) fn decompressed<'a>(content: impl Read + 'a) -> io::Result<Box<dyn Re
     })
 }
 
-fn open(path: &Path) -> Result<Box<dyn Read>> {
+/// Opens a file whose content may be gzipped.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
     let open = || decompressed(File::open(path)?);
     open().with_context(|| format!("{}: cannot be read", path.display()))
 }
 
-/// The `D` dimensions and the bytes after them. Memory grows with the content that is there, not with what a header claims.
-fn parse<const D: usize>(
-    mut content: impl Read,
-    magic: u32,
-    file: &str,
-) -> Result<([u32; D], Vec<u8>)> {
-    let found = word(&mut content, file)?;
-    if found != magic {
+/// The magic number, which has to be one of `expected`, and the dimensions.
+fn header(content: &mut impl Read, expected: &[u32], file: &str) -> Result<(u32, Vec<i64>)> {
+    let magic = word(content, file)?;
+    if !expected.contains(&magic) {
         bail!(
-            "{file}: starts with 0x{found:08x}, expected 0x{magic:08x} ({} in IDX format){}",
-            describe(magic),
-            match found {
-                IMAGES | LABELS =>
-                    format!("; these are {}: the files are swapped", describe(found)),
+            "{file}: starts with 0x{magic:08x}, expected 0x{:08x} ({} in IDX format){}",
+            expected[0],
+            describe(expected[0]),
+            match magic {
+                IMAGES | LABELS | QMNIST_LABELS =>
+                    format!("; these are {}: the files are swapped", describe(magic)),
                 _ => "; is this the file you meant?".to_string(),
             }
         );
     }
-    let mut dimensions = [0; D];
-    for dimension in &mut dimensions {
-        *dimension = word(&mut content, file)?;
-    }
-    let shape = dimensions.map(|dimension| dimension.to_string()).join("×");
-    let expected = dimensions
+    // The last byte of the magic number counts the dimensions.
+    let size = (0..magic & 0xff).map(|_| Ok(i64::from(word(content, file)?)));
+    Ok((magic, size.collect::<Result<Vec<i64>>>()?))
+}
+
+/// The values after the header, `width` bytes each.
+///
+/// Memory grows with the content that is there, not with the sizes that the header declares.
+fn body(mut content: impl Read, size: &[i64], width: u64, file: &str) -> Result<Vec<u8>> {
+    let shape = size.iter().map(i64::to_string).collect::<Vec<_>>().join("×");
+    let expected = size
         .iter()
-        .try_fold(1u64, |product, &dimension| product.checked_mul(dimension.into()))
+        .try_fold(width, |product, &size| product.checked_mul(size.try_into().ok()?))
         .filter(|&bytes| i64::try_from(bytes).is_ok())
-        .with_context(|| format!("{file}: declares {shape} bytes, which no memory holds"))?;
+        .with_context(|| format!("{file}: declares {shape} values, which no memory holds"))?;
     let mut bytes = Vec::new();
     content
         .by_ref()
@@ -124,13 +152,15 @@ fn parse<const D: usize>(
     let found = bytes.len() as u64;
     ensure!(
         found >= expected,
-        "{file}: ends after {found} of the {expected} bytes that its header declares ({shape}); fetch the file again"
+        "{file}: ends after {found} of the {expected} bytes that its header declares ({shape}); \
+         fetch the file again"
     );
     ensure!(
         found == expected,
-        "{file}: more follows the {expected} bytes that its header declares ({shape}); fetch the file again"
+        "{file}: more follows the {expected} bytes that its header declares ({shape}); \
+         fetch the file again"
     );
-    Ok((dimensions, bytes))
+    Ok(bytes)
 }
 
 fn word(content: &mut impl Read, file: &str) -> Result<u32> {

@@ -1,4 +1,4 @@
-//! Where images and labels come from, and how they reach the model in batches.
+//! Images and labels: their sources, splits, and the batches for a model.
 
 mod batches;
 mod download;
@@ -8,15 +8,18 @@ mod idx;
 mod mnist;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod published;
+mod set;
 mod settings;
 mod source;
 mod split;
 
+pub(crate) use batches::BatchesDescription;
 pub use batches::{Batches, Epoch};
-pub(crate) use batches::{BatchesDescription, bytes_of};
-pub use download::{RemoteFile, TimeLimits, download};
+pub use download::{Checksum, RemoteFile, TimeLimits, download};
 pub use idx::{read_images, read_labels};
 pub use mnist::Mnist;
-pub use settings::{MIRRORS, Settings, WEIGHTS_MIRROR};
+pub use set::{DataSet, EmnistSplit};
+pub use settings::{Location, MIRRORS, Settings, WEIGHTS_MIRROR};
 pub use source::Source;
 pub use split::{ClassCounts, Split};

@@ -1,9 +1,10 @@
 //! The Hugging Face distribution: parquet files with a PNG and a label in each row.
 //!
-//! Columns, as the `datasets` library writes its `Image` and `ClassLabel` features:
+//! The columns are those that the `datasets` library writes for `Image` and `ClassLabel` features:
 //! `image: struct<bytes: binary, path: string>` and `label: int64`.
 
 use super::folder::Pairs;
+use super::set::{CLASSES_FILE, Conventions, DataSet};
 use super::{Mnist, Source};
 use crate::Result;
 use anyhow::{Context, bail, ensure};
@@ -19,31 +20,71 @@ use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
 impl Mnist {
-    /// A data set from parquet files in the layout of the Hugging Face distribution; the shards of a split in their order.
+    /// Loads parquet files in the layout of the Hugging Face distribution, the shards of a split in
+    /// their order.
     ///
-    /// PNGs in colour become grey (their luma). The number of classes is the largest label plus one.
+    /// Color PNGs become gray (their luma). The classes are those that `classes.txt` in the folder
+    /// of the first file names, else those of the first file's `ClassLabel` feature, else ten
+    /// digits.
     ///
     /// # Errors
-    /// When a file cannot be read, a column is missing or has another type, a value is null, a PNG cannot be decoded or
-    /// has another size than the first, or a label is outside 0–255. Messages name the file, the row and the column.
+    /// When a file is damaged, a column is missing or has another type, a value is null, a PNG has
+    /// another size than the first, or a label has no class. Messages name the file, the row and
+    /// the column.
     pub fn from_parquet(train: &[impl AsRef<Path>], test: &[impl AsRef<Path>]) -> Result<Mnist> {
         let folder = train.first().and_then(|path| path.as_ref().parent()).unwrap_or(Path::new(""));
-        let pairs: Pairs = [read_shards(train)?, read_shards(test)?];
-        Mnist::from_pairs(pairs, Source::Parquet(folder.to_path_buf()))
+        let conventions = conventions(train, folder)?;
+        let pairs: Pairs = [read_shards(train, &conventions)?, read_shards(test, &conventions)?];
+        Mnist::from_pairs(pairs, conventions.names, Source::Parquet(folder.to_path_buf()))
     }
 
-    /// [`from_parquet`](Mnist::from_parquet) with the files `train-*.parquet` and `test-*.parquet` of a folder, in the order
-    /// of their names.
-    ///
-    /// # Errors
-    /// As above, and when a split has no file.
+    /// Loads the files `train-*.parquet` and `test-*.parquet` of a folder, in the order of their
+    /// names; see [`from_parquet`](Mnist::from_parquet).
     pub fn from_parquet_dir(folder: impl AsRef<Path>) -> Result<Mnist> {
         let folder = folder.as_ref();
         Mnist::from_parquet(&shards(folder, "train-")?, &shards(folder, "test-")?)
     }
 }
 
-/// The parquet files of a folder whose names start so, in order.
+/// The class names and the range of labels of a data set.
+fn conventions(train: &[impl AsRef<Path>], folder: &Path) -> Result<Conventions> {
+    let conventions = Conventions::in_folder(DataSet::Mnist, folder)?;
+    match train.first() {
+        Some(path) if !folder.join(CLASSES_FILE).exists() => {
+            let path = path.as_ref();
+            let names = guarded(path, || feature_names(path))?;
+            Ok(match names {
+                Some(names) => conventions.with_names(names, "the feature \"label\""),
+                None => conventions,
+            })
+        }
+        _ => Ok(conventions),
+    }
+}
+
+/// The names of the `ClassLabel` feature that the `datasets` library writes into a file.
+fn feature_names(path: &Path) -> Result<Option<Vec<String>>> {
+    let reader = SerializedFileReader::new(File::open(path)?)?;
+    let metadata = reader.metadata().file_metadata().key_value_metadata();
+    let json = metadata
+        .and_then(|pairs| pairs.iter().find(|pair| pair.key == "huggingface")?.value.as_ref())
+        .and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+    let names =
+        json.as_ref().and_then(|json| json["info"]["features"]["label"]["names"].as_array());
+    Ok(names.and_then(|names| {
+        names.iter().map(|name| Some(name.as_str()?.to_string())).collect::<Option<Vec<_>>>()
+    }))
+}
+
+/// Runs a reader of the parquet crate, which asserts some of what a file declares, so that a
+/// damaged file is an error and not a panic.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| bail!("damaged; fetch the file again"))
+        .with_context(|| path.display().to_string())
+}
+
+/// The parquet files of a folder whose names start with `prefix`, in order.
 fn shards(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
     let entries = || -> std::io::Result<Vec<PathBuf>> {
         fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
@@ -58,7 +99,7 @@ fn shards(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The images and labels of one split while it is read.
+/// Images and labels of one split, row by row.
 #[derive(Default)]
 struct Rows {
     /// Width and height of the first image.
@@ -67,15 +108,12 @@ struct Rows {
     labels: Vec<i64>,
 }
 
-/// `[N, 1, H, W]` uint8 and `[N]` int64 of all shards, one after the other.
-fn read_shards(paths: &[impl AsRef<Path>]) -> Result<(Tensor, Tensor)> {
+/// Reads all shards of a split: images `[N, 1, H, W]` uint8 and labels `[N]` int64.
+fn read_shards(paths: &[impl AsRef<Path>], conventions: &Conventions) -> Result<(Tensor, Tensor)> {
     let mut rows = Rows::default();
     for path in paths {
         let path = path.as_ref();
-        // The parquet crate asserts some of what a footer says; here a damaged file is an error.
-        catch_unwind(AssertUnwindSafe(|| read_shard(path, &mut rows)))
-            .unwrap_or_else(|_| bail!("damaged; fetch the file again"))
-            .with_context(|| path.display().to_string())?;
+        guarded(path, || read_shard(path, &mut rows, conventions))?;
     }
     let (width, height) = rows.size.context("no rows in the parquet files of a split")?;
     let size = [rows.labels.len() as i64, 1, height.into(), width.into()];
@@ -85,7 +123,7 @@ fn read_shards(paths: &[impl AsRef<Path>]) -> Result<(Tensor, Tensor)> {
     ))
 }
 
-fn read_shard(path: &Path, rows: &mut Rows) -> Result<()> {
+fn read_shard(path: &Path, rows: &mut Rows, conventions: &Conventions) -> Result<()> {
     let reader = SerializedFileReader::new(File::open(path)?)?;
     let column = |name: &str, kind: PhysicalType| {
         let columns = reader.metadata().file_metadata().schema_descr().columns();
@@ -106,14 +144,16 @@ fn read_shard(path: &Path, rows: &mut Rows) -> Result<()> {
         let pngs = values::<ByteArrayType>(&*group, images, row)?;
         let labels = values::<Int64Type>(&*group, labels, row)?;
         for (png, label) in pngs.iter().zip(labels) {
-            rows.push(png.data(), label).with_context(|| format!("row {row}"))?;
+            let row_context = || format!("row {row}");
+            conventions.check(label).with_context(row_context)?;
+            rows.push(png.data(), label).with_context(row_context)?;
             row += 1;
         }
     }
     Ok(())
 }
 
-/// All values of a column in a row group whose first row is `row` of the file.
+/// Reads all values of a column in a row group whose first row is `row` of the file.
 fn values<T: DataType>(group: &dyn RowGroupReader, column: usize, row: usize) -> Result<Vec<T::T>> {
     let count = usize::try_from(group.metadata().num_rows())?;
     let descriptor = group.metadata().column(column).column_descr();
@@ -131,10 +171,9 @@ fn values<T: DataType>(group: &dyn RowGroupReader, column: usize, row: usize) ->
 
 impl Rows {
     fn push(&mut self, png: &[u8], label: i64) -> Result<()> {
-        ensure!((0..=255).contains(&label), "label {label}, expected 0 to 255");
         let image = ImageReader::with_format(Cursor::new(png), ImageFormat::Png)
             .decode()
-            .context("the image is no readable PNG")?
+            .context("the image is not a readable PNG")?
             .into_luma8();
         let (found, first) = (image.dimensions(), *self.size.get_or_insert(image.dimensions()));
         ensure!(

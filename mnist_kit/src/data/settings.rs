@@ -1,13 +1,14 @@
-//! What decides where the data comes from; the one place that reads the environment.
+//! Settings for loading data, and the published files of each data set.
 
-use super::download::{RemoteFile, TimeLimits};
+use super::download::{Checksum, RemoteFile, TimeLimits};
+use super::set::{DataSet, EmnistSplit};
 use crate::Result;
 use anyhow::{Context, bail};
-use directories::ProjectDirs;
+use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// The public mirrors of MNIST, in the order in which they are tried: PyTorch's and Google's (the CVDF's).
+/// The public mirrors of MNIST, in the order in which they are tried: PyTorch's and Google's.
 ///
 /// Source: `torchvision.datasets.MNIST.mirrors` and <https://github.com/cvdfoundation/mnist>.
 pub const MIRRORS: [&str; 2] = [
@@ -15,79 +16,186 @@ pub const MIRRORS: [&str; 2] = [
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 ];
 
-/// Where torchvision's weights are published.
+/// The server of torchvision's weights.
 ///
 /// Source: `torchvision.models.ResNet18_Weights`.
 pub const WEIGHTS_MIRROR: &str = "https://download.pytorch.org/models/";
 
-/// What [`Mnist::load_with`](crate::data::Mnist::load_with) does; [`Settings::from_env`] reads these variables:
+/// Upper bound for the size of an archive of one file; the largest has 26 MB.
+const MAX_ARCHIVE: u64 = 100_000_000;
+
+/// Upper bound for the size of EMNIST's archive of all splits, which has 562 MB.
+const MAX_EMNIST: u64 = 1_000_000_000;
+
+/// Settings for [`Mnist::load_with`](crate::data::Mnist::load_with) and
+/// [`Mnist::load_set`](crate::data::Mnist::load_set).
 ///
-/// | variable | what it sets | unset |
+/// [`Settings::from_env`] reads these environment variables:
+///
+/// | variable | field | if unset |
 /// |---|---|---|
-/// | `MNIST_KIT_DATA` | [`data_dir`](Settings::data_dir) | no folder |
-/// | `MNIST_KIT_CACHE` | [`cache_dir`](Settings::cache_dir) | the user's cache folder, `~/.cache/mnist_kit` on Linux |
-/// | `MNIST_KIT_MIRRORS` | [`mirrors`](Settings::mirrors), comma separated | [`MIRRORS`] |
+/// | `MNIST_KIT_DATA` | `folder` of [`mnist`](Settings::mnist) | no folder |
+/// | `MNIST_KIT_MIRRORS`, comma separated | `mirrors` of [`mnist`](Settings::mnist) | [`MIRRORS`] |
+/// | `MNIST_KIT_FASHION`, `_KMNIST`, `_QMNIST`, `_EMNIST` | `folder` of that set | no folder |
+/// | `MNIST_KIT_FASHION_MIRRORS`, … | `mirrors` of that set | its publisher |
+/// | `MNIST_KIT_CACHE` | [`cache_dir`](Settings::cache_dir) | `mnist_kit` in `$XDG_CACHE_HOME` or `~/.cache` |
 /// | `MNIST_KIT_WEIGHTS` | [`weights_dir`](Settings::weights_dir) | no folder |
-/// | `MNIST_KIT_WEIGHTS_MIRRORS` | [`weights_mirrors`](Settings::weights_mirrors), comma separated | [`WEIGHTS_MIRROR`] |
+/// | `MNIST_KIT_WEIGHTS_MIRRORS`, comma separated | [`weights_mirrors`](Settings::weights_mirrors) | [`WEIGHTS_MIRROR`] |
 /// | `MNIST_KIT_OFFLINE=1` | [`offline`](Settings::offline) | the network may be used |
 /// | `MNIST_KIT_QUICK=1` | [`quick`](Settings::quick) | all images |
 ///
-/// A variable that is set to nothing counts as unset.
+/// An empty variable counts as unset.
 ///
 /// ```
 /// use mnist_kit::data::Settings;
 ///
 /// let settings = Settings { offline: true, ..Settings::default() };
-/// assert_eq!(settings.mirrors.len(), 2);
+/// assert_eq!(settings.mnist.mirrors.len(), 2);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// A folder of four IDX files, gzipped or not. Where it is given, nothing else is tried.
-    pub data_dir: Option<PathBuf>,
-    /// The folder that keeps downloads; the files lie in its subfolder `mnist`. `None`: this user has none.
+    /// Where to find MNIST.
+    pub mnist: Location,
+    /// Where to find Fashion-MNIST. Its publisher's server speaks http only, and the published
+    /// sums are MD5: that detects damage, not an attacker.
+    pub fashion: Location,
+    /// Where to find KMNIST; http and MD5 only, as for [`fashion`](Settings::fashion).
+    pub kmnist: Location,
+    /// Where to find QMNIST.
+    pub qmnist: Location,
+    /// Where to find EMNIST: one archive of 562 MB with all six splits.
+    pub emnist: Location,
+    /// The folder for downloads, with a subfolder for each data set and one for weights. `None` if
+    /// the user has no home folder.
     pub cache_dir: Option<PathBuf>,
-    /// Base URLs that are tried in this order; `<name>.gz` is fetched from below them.
-    pub mirrors: Vec<String>,
-    /// A folder with files of weights, looked into before the cache, see
+    /// A folder with files of weights, searched before the cache, see
     /// [`Backbone::load_imagenet`](crate::model::Backbone::load_imagenet).
     pub weights_dir: Option<PathBuf>,
-    /// Base URLs below which weights are fetched, in this order.
+    /// Base URLs of weights, in the order in which they are tried.
     pub weights_mirrors: Vec<String>,
     /// Never use the network.
     pub offline: bool,
     /// Keep the first 2,000 training and 1,000 test images only.
     pub quick: bool,
-    /// How long a download may take.
+    /// Limits on the duration of a download.
     pub time_limits: TimeLimits,
-    /// The published files: training images and labels, then test images and labels.
-    pub files: [RemoteFile; 4],
+}
+
+/// Where to find one published data set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Location {
+    /// A folder with its four IDX files, gzipped or not. If given, nothing else is tried.
+    pub folder: Option<PathBuf>,
+    /// Base URLs below which the files are published, in the order in which they are tried.
+    pub mirrors: Vec<String>,
+    /// The published files: training images and labels, then test images and labels; or the one
+    /// archive that has them all.
+    pub files: Vec<RemoteFile>,
+}
+
+impl Location {
+    /// Archives on one mirror: at most `bytes` each, with their names and MD5 sums.
+    fn published(mirror: &str, bytes: u64, files: &[(&str, &str)]) -> Location {
+        let file = |&(name, md5): &(&str, &str)| RemoteFile {
+            name: name.to_string(),
+            suffix: String::new(),
+            bytes: 1..=bytes,
+            checksum: Checksum::Md5OfDownload(md5.to_string()),
+        };
+        Location {
+            folder: None,
+            mirrors: vec![mirror.to_string()],
+            files: files.iter().map(file).collect(),
+        }
+    }
 }
 
 impl Default for Settings {
-    /// No folder, the user's cache, the public mirrors of MNIST, all images.
+    /// No folders, the user's cache, the public mirrors, all images.
     fn default() -> Settings {
         Settings {
-            data_dir: None,
-            cache_dir: ProjectDirs::from("", "", "mnist_kit")
-                .map(|dirs| dirs.cache_dir().to_path_buf()),
-            mirrors: MIRRORS.map(String::from).to_vec(),
+            mnist: Location {
+                folder: None,
+                mirrors: MIRRORS.map(String::from).to_vec(),
+                files: mnist_files(),
+            },
+            // Mirrors and sums of the relatives are those of `torchvision.datasets.mnist`.
+            fashion: Location::published(
+                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+                MAX_ARCHIVE,
+                &[
+                    ("train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+                    ("train-labels-idx1-ubyte.gz", "25c81989df183df01b3e8a0aad5dffbe"),
+                    ("t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
+                    ("t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
+                ],
+            ),
+            kmnist: Location::published(
+                "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+                MAX_ARCHIVE,
+                &[
+                    ("train-images-idx3-ubyte.gz", "bdb82020997e1d708af4cf47b453dcf7"),
+                    ("train-labels-idx1-ubyte.gz", "e144d726b3acfaa3e44228e80efcd344"),
+                    ("t10k-images-idx3-ubyte.gz", "5c965bf0a639b31b8f53240b1b52f4d7"),
+                    ("t10k-labels-idx1-ubyte.gz", "7320c461ea6c1c855c0b718fb2a4b134"),
+                ],
+            ),
+            qmnist: Location::published(
+                "https://raw.githubusercontent.com/facebookresearch/qmnist/master/",
+                MAX_ARCHIVE,
+                &[
+                    ("qmnist-train-images-idx3-ubyte.gz", "ed72d4157d28c017586c42bc6afe6370"),
+                    ("qmnist-train-labels-idx2-int.gz", "0058f8dd561b90ffdd0f734c6a30e5e4"),
+                    ("qmnist-test-images-idx3-ubyte.gz", "1394631089c404de565df7b7aeaf9412"),
+                    ("qmnist-test-labels-idx2-int.gz", "5b5b05890a5e13444e108efe57b788aa"),
+                ],
+            ),
+            emnist: Location::published(
+                "https://biometrics.nist.gov/cs_links/EMNIST/",
+                MAX_EMNIST,
+                &[("gzip.zip", "58c8d27c78d21e728a6bc7b3cc06412e")],
+            ),
+            cache_dir: user_cache(|name| env::var_os(name), env::home_dir()),
             weights_dir: None,
             weights_mirrors: vec![WEIGHTS_MIRROR.to_string()],
             offline: false,
             quick: false,
             time_limits: TimeLimits::default(),
-            files: mnist_files(),
         }
     }
+}
+
+/// The kit's folder in the user's cache, by the XDG Base Directory Specification.
+fn user_cache(
+    variable: impl Fn(&str) -> Option<OsString>,
+    home: Option<PathBuf>,
+) -> Option<PathBuf> {
+    // The specification says to ignore relative paths.
+    let absolute = |path: PathBuf| path.is_absolute().then_some(path);
+    variable("XDG_CACHE_HOME")
+        .and_then(|folder| absolute(folder.into()))
+        .or_else(|| Some(home.and_then(absolute)?.join(".cache")))
+        .map(|cache| cache.join("mnist_kit"))
 }
 
 impl Settings {
     /// The defaults, changed by the environment variables above.
     ///
     /// # Errors
-    /// When a variable has a value that it cannot have; the message names it.
+    /// When a switch is neither `1` nor `0`; the message names the variable.
     pub fn from_env() -> Result<Settings> {
-        Settings::from_variables(|name| std::env::var_os(name))
+        Settings::from_variables(|name| env::var_os(name))
+    }
+
+    /// Where to find this data set.
+    pub fn location(&self, set: DataSet) -> &Location {
+        match set {
+            DataSet::Mnist => &self.mnist,
+            DataSet::Fashion => &self.fashion,
+            DataSet::Kmnist => &self.kmnist,
+            DataSet::Qmnist => &self.qmnist,
+            DataSet::Emnist(_) => &self.emnist,
+        }
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Settings> {
@@ -111,23 +219,35 @@ impl Settings {
             };
             Ok(text(name)?.map(urls))
         };
+        let location = |set: DataSet, default: Location| -> Result<Location> {
+            let (folder, mirrors) = set.variables();
+            Ok(Location {
+                folder: get(folder).map(PathBuf::from),
+                mirrors: list(mirrors)?.unwrap_or(default.mirrors),
+                ..default
+            })
+        };
         let default = Settings::default();
         Ok(Settings {
-            data_dir: get("MNIST_KIT_DATA").map(PathBuf::from),
+            mnist: location(DataSet::Mnist, default.mnist)?,
+            fashion: location(DataSet::Fashion, default.fashion)?,
+            kmnist: location(DataSet::Kmnist, default.kmnist)?,
+            qmnist: location(DataSet::Qmnist, default.qmnist)?,
+            emnist: location(DataSet::Emnist(EmnistSplit::Letters), default.emnist)?,
             cache_dir: get("MNIST_KIT_CACHE").map(PathBuf::from).or(default.cache_dir),
-            mirrors: list("MNIST_KIT_MIRRORS")?.unwrap_or(default.mirrors),
             weights_dir: get("MNIST_KIT_WEIGHTS").map(PathBuf::from),
             weights_mirrors: list("MNIST_KIT_WEIGHTS_MIRRORS")?.unwrap_or(default.weights_mirrors),
             offline: switch("MNIST_KIT_OFFLINE")?,
             quick: switch("MNIST_KIT_QUICK")?,
-            ..Settings::default()
+            time_limits: default.time_limits,
         })
     }
 }
 
-/// MNIST's files with the SHA-256 of their decompressed content; gzip bytes differ between mirrors. The sums were taken of files
-/// whose MD5 sums are the published ones (6bbc9ace…, a25bea73…, 2646ac64…, 27ae3e4e…).
-fn mnist_files() -> [RemoteFile; 4] {
+/// MNIST's files with the SHA-256 of their decompressed content, because the bytes of the archives
+/// differ between mirrors. The sums were taken of files that have the published MD5 sums
+/// (6bbc9ace…, a25bea73…, 2646ac64…, 27ae3e4e…).
+fn mnist_files() -> Vec<RemoteFile> {
     [
         (
             "train-images-idx3-ubyte",
@@ -154,8 +274,9 @@ fn mnist_files() -> [RemoteFile; 4] {
         name: name.to_string(),
         suffix: ".gz".to_string(),
         bytes: bytes..=bytes,
-        sha256: sha256.to_string(),
+        checksum: Checksum::Sha256OfContent(sha256.to_string()),
     })
+    .to_vec()
 }
 
 #[cfg(test)]
@@ -183,6 +304,8 @@ mod tests {
             ("MNIST_KIT_DATA", "data/mnist"),
             ("MNIST_KIT_CACHE", "cache"),
             ("MNIST_KIT_MIRRORS", "http://a.example/mnist, http://b.example/,"),
+            ("MNIST_KIT_KMNIST", "kana"),
+            ("MNIST_KIT_EMNIST_MIRRORS", "http://d.example/"),
             ("MNIST_KIT_WEIGHTS", "data/weights"),
             ("MNIST_KIT_WEIGHTS_MIRRORS", "http://c.example/"),
             ("MNIST_KIT_OFFLINE", "1"),
@@ -190,9 +313,17 @@ mod tests {
         ])
         .unwrap();
         let expected = Settings {
-            data_dir: Some("data/mnist".into()),
+            mnist: Location {
+                folder: Some("data/mnist".into()),
+                mirrors: vec!["http://a.example/mnist".into(), "http://b.example/".into()],
+                ..Settings::default().mnist
+            },
+            kmnist: Location { folder: Some("kana".into()), ..Settings::default().kmnist },
+            emnist: Location {
+                mirrors: vec!["http://d.example/".into()],
+                ..Settings::default().emnist
+            },
             cache_dir: Some("cache".into()),
-            mirrors: vec!["http://a.example/mnist".to_string(), "http://b.example/".to_string()],
             weights_dir: Some("data/weights".into()),
             weights_mirrors: vec!["http://c.example/".to_string()],
             offline: true,
@@ -206,5 +337,39 @@ mod tests {
     fn a_switch_that_is_neither_on_nor_off_is_an_error() {
         let message = settings(&[("MNIST_KIT_QUICK", "yes please")]).unwrap_err().to_string();
         assert_eq!(message, "MNIST_KIT_QUICK=yes please: expected 1 or 0");
+    }
+
+    #[test]
+    fn the_cache_lies_where_the_xdg_specification_says() {
+        let cache = |xdg: Option<&str>, home: Option<&str>| {
+            user_cache(|_| xdg.map(OsString::from), home.map(PathBuf::from))
+        };
+        let path = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(cache(None, Some("/home/a")), path("/home/a/.cache/mnist_kit"));
+        assert_eq!(cache(Some("/fast"), Some("/home/a")), path("/fast/mnist_kit"));
+        assert_eq!(cache(Some("not/absolute"), Some("/home/a")), path("/home/a/.cache/mnist_kit"));
+        assert_eq!(cache(Some(""), None), None);
+    }
+
+    #[test]
+    fn every_set_has_its_files_and_sums() {
+        let settings = Settings::default();
+        for (set, files) in [
+            (DataSet::Mnist, 4),
+            (DataSet::Fashion, 4),
+            (DataSet::Kmnist, 4),
+            (DataSet::Qmnist, 4),
+            (DataSet::Emnist(EmnistSplit::Letters), 1),
+        ] {
+            let location = settings.location(set);
+            assert_eq!(location.files.len(), files, "{set}");
+            for file in &location.files {
+                let (sum, digits) = match &file.checksum {
+                    Checksum::Sha256OfContent(sum) => (sum, 64),
+                    Checksum::Md5OfDownload(sum) => (sum, 32),
+                };
+                assert_eq!(sum.len(), digits, "{set}: {}", file.name);
+            }
+        }
     }
 }

@@ -1,10 +1,10 @@
-//! Where a data set came from.
+//! The source of a data set.
 
-use directories::BaseDirs;
+use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where a data set came from; as text it goes into tables and figures.
+/// The source of a data set; tables and figures write it.
 ///
 /// ```
 /// use mnist_kit::data::Source;
@@ -18,15 +18,17 @@ pub enum Source {
     Folder(PathBuf),
     /// A folder of parquet files, as the Hugging Face distribution has them.
     Parquet(PathBuf),
-    /// The files an earlier download left in this folder.
+    /// The folder of an earlier download.
     Cache(PathBuf),
-    /// Fetched just now; the base URL of the mirror.
+    /// A download; the base URL of the mirror.
     Downloaded(String),
+    /// Tensors in tch's `vision::dataset::Dataset`.
+    Tensors,
     /// Drawn by [`Mnist::generated`](crate::data::Mnist::generated).
     Generated {
-        /// Decides every jitter.
+        /// The seed that the digits were drawn from.
         seed: u64,
-        /// Why it is not MNIST, where that was not asked for.
+        /// The reason why MNIST was not loaded, if the digits stand in for it.
         reason: Option<String>,
     },
     /// Quick mode: the first images of another source.
@@ -34,7 +36,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Whether the digits were drawn by the kit: they are then not MNIST.
+    /// Returns true if the digits were drawn by the kit and are not MNIST.
     ///
     /// ```
     /// use mnist_kit::data::Source;
@@ -50,7 +52,7 @@ impl Source {
         }
     }
 
-    /// What tables and figures have to say of images that are not the whole of a real data set.
+    /// The note for tables and figures if the images are not all of a real data set.
     ///
     /// ```
     /// use mnist_kit::data::Source;
@@ -79,16 +81,18 @@ impl fmt::Display for Source {
             Source::Parquet(path) => write!(f, "parquet files in {}", path.display()),
             Source::Cache(path) => write!(f, "cache {}", without_home(path).display()),
             Source::Downloaded(mirror) => write!(f, "downloaded from {mirror}"),
+            Source::Tensors => write!(f, "tensors of tch's Dataset"),
             Source::Generated { .. } => write!(f, "generated digits (not MNIST)"),
             Source::Slice(whole) => write!(f, "quick mode: a slice of {whole}"),
         }
     }
 }
 
-/// The path with `~` for the user's home folder, so that notebooks can be shared.
+/// Shortens the user's home folder to `~`, so that notebooks can be shared.
 fn without_home(path: &Path) -> PathBuf {
-    BaseDirs::new()
-        .and_then(|dirs| Some(Path::new("~").join(path.strip_prefix(dirs.home_dir()).ok()?)))
+    env::home_dir()
+        .filter(|home| home.is_absolute())
+        .and_then(|home| Some(Path::new("~").join(path.strip_prefix(home).ok()?)))
         .unwrap_or_else(|| path.to_path_buf())
 }
 
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_home_folder_is_not_spelled_out() {
-        let home = BaseDirs::new().expect("a home folder").home_dir().to_path_buf();
+        let home = env::home_dir().expect("a home folder");
         let text = |path: PathBuf| Source::Cache(path).to_string();
         assert_eq!(text(home.join("some/cache")), "cache ~/some/cache");
         assert_eq!(text("elsewhere/cache".into()), "cache elsewhere/cache");

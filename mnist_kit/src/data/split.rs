@@ -1,13 +1,23 @@
-//! One resident set of images with labels.
+//! Images and labels of one split.
 
+use super::download::hex;
+use super::set::label_outside;
 use crate::Result;
 use crate::table::{Table, thousands};
 use anyhow::{bail, ensure};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
+use std::fmt;
 use std::sync::Arc;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
+
+/// The largest number of classes; each has a name in memory.
+const MAX_CLASSES: i64 = 100_000;
+
+/// The number of images that are hashed at a time, which bounds the memory for it.
+const HASHED_AT_ONCE: i64 = 1024;
 
 /// Images and labels of one split (train or test), resident in memory.
 ///
@@ -17,7 +27,6 @@ pub struct Split {
     name: String,
     images: Tensor,
     labels: Tensor,
-    num_classes: i64,
     class_names: Arc<[String]>,
     note: Option<String>,
 }
@@ -28,7 +37,6 @@ impl Clone for Split {
             name: self.name.clone(),
             images: self.images.shallow_clone(),
             labels: self.labels.shallow_clone(),
-            num_classes: self.num_classes,
             class_names: self.class_names.clone(),
             note: self.note.clone(),
         }
@@ -36,15 +44,28 @@ impl Clone for Split {
 }
 
 impl Split {
-    /// A split from its tensors.
+    /// Makes a split of tensors. The classes are named "0", "1", … in the order of the labels; see
+    /// [`with_class_names`](Split::with_class_names).
     ///
     /// # Shapes
-    /// `images` `[N, C, H, W]`, uint8 pixels, or float32 for features that a model has made of them;
+    /// `images` `[N, C, H, W]`, uint8 pixels, or float32 for features that a model computed;
     /// `labels` `[N]`, int64 in `0..num_classes`.
     ///
     /// # Errors
-    /// When a shape or dtype is another, the lengths differ, or a label is out of range.
+    /// When a shape or dtype is another, the lengths differ, a label is out of range, or there are
+    /// more than 100,000 classes.
     pub fn new(name: &str, images: Tensor, labels: Tensor, num_classes: i64) -> Result<Split> {
+        ensure!(
+            (0..=MAX_CLASSES).contains(&num_classes),
+            "{name}: {num_classes} classes, expected 0 to {MAX_CLASSES}"
+        );
+        let class_names = (0..num_classes).map(|class| class.to_string()).collect();
+        Split { name: name.to_string(), images, labels, class_names, note: None }.checked()
+    }
+
+    /// The split, if its tensors fit each other and the classes.
+    fn checked(self) -> Result<Split> {
+        let Split { name, images, labels, .. } = &self;
         let (image_size, label_size) = (images.size(), labels.size());
         ensure!(
             image_size.len() == 4 && matches!(images.kind(), Kind::Uint8 | Kind::Float),
@@ -62,30 +83,75 @@ impl Split {
             image_size[0],
             label_size[0]
         );
-        if label_size[0] > 0 {
-            let (low, high) = (i64::try_from(labels.f_min()?)?, i64::try_from(labels.f_max()?)?);
-            if low < 0 || high >= num_classes {
-                bail!("{name}: labels run from {low} to {high}, expected 0 to {}", num_classes - 1);
-            }
+        let last = self.num_classes() - 1;
+        if let Some((index, label)) = label_outside(labels, 0, last)? {
+            bail!("{name}: label {label} at index {index}, expected 0 to {last}");
         }
-        let class_names = (0..num_classes).map(|class| class.to_string()).collect();
-        Ok(Split { name: name.to_string(), images, labels, num_classes, class_names, note: None })
+        Ok(self)
     }
 
-    /// What this split is called, for example `train`.
+    /// The name of this split, for example `train`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What every table and figure made of this split has to say, for example that the digits were
-    /// generated and are not MNIST.
+    /// The note for every table and figure of this split, for example that the digits are
+    /// generated and not MNIST.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    /// The split with another [`note`](Split::note).
+    /// Replaces the [`note`](Split::note).
     pub fn with_note(self, note: Option<String>) -> Split {
         Split { note, ..self }
+    }
+
+    /// The names of the classes, ordered by label.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// The name of the class with this label, or "?" if there is none.
+    ///
+    /// ```
+    /// let digits = mnist_kit::data::Mnist::generated(7, 10, 10)?;
+    /// assert_eq!(digits.train.class_name(3), "3");
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn class_name(&self, label: i64) -> &str {
+        let name = usize::try_from(label).ok().and_then(|label| self.class_names.get(label));
+        name.map_or("?", String::as_str)
+    }
+
+    /// Names the classes, in the order of the labels.
+    ///
+    /// # Errors
+    /// When the number of names is not the number of classes, or a name is empty.
+    ///
+    /// ```
+    /// use mnist_kit::data::Mnist;
+    ///
+    /// let words = "zero one two three four five six seven eight nine".split(' ');
+    /// let digits = Mnist::generated(7, 10, 10)?.train.with_class_names(words)?;
+    /// assert_eq!(digits.class_name(3), "three");
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn with_class_names<T: Into<String>>(
+        self,
+        names: impl IntoIterator<Item = T>,
+    ) -> Result<Split> {
+        let class_names: Arc<[String]> = names.into_iter().map(Into::into).collect();
+        ensure!(
+            class_names.len() as i64 == self.num_classes(),
+            "{}: {} names for {} classes; each class needs one name",
+            self.name,
+            class_names.len(),
+            self.num_classes()
+        );
+        if let Some(label) = class_names.iter().position(|name| name.trim().is_empty()) {
+            bail!("{}: the name of class {label} is empty", self.name);
+        }
+        Ok(Split { class_names, ..self })
     }
 
     /// All images, `[N, C, H, W]`: uint8 0–255, or float32 features.
@@ -98,10 +164,10 @@ impl Split {
         &self.labels
     }
 
-    /// The same labels with other images, for example augmented or shifted ones.
+    /// Replaces the images, for example by augmented ones, and keeps the labels.
     ///
     /// # Shapes
-    /// `images` `[N, C, H, W]`, uint8, as many as there are labels.
+    /// `images` `[N, C, H, W]`, uint8 or float32, as many as there are labels.
     ///
     /// # Errors
     /// When shape or dtype is another.
@@ -116,26 +182,20 @@ impl Split {
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn with_images(&self, images: Tensor) -> Result<Split> {
-        let split = Split::new(&self.name, images, self.labels.shallow_clone(), self.num_classes)?;
-        Ok(Split { class_names: self.class_names.clone(), ..split.with_note(self.note.clone()) })
+        Split { images, ..self.clone() }.checked()
     }
 
-    /// The names of the classes, in the order of the labels; "0", "1", … where none were given.
-    pub fn class_names(&self) -> &[String] {
-        &self.class_names
-    }
-
-    /// How many classes the labels can name.
+    /// The number of classes.
     pub fn num_classes(&self) -> i64 {
-        self.num_classes
+        self.class_names.len() as i64
     }
 
-    /// How many images there are.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.images.size()[0] as usize
     }
 
-    /// Whether there is no image at all.
+    /// Returns true if there is no image.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -146,7 +206,12 @@ impl Split {
         [size[1], size[2], size[3]]
     }
 
-    /// One image, `[C, H, W]` uint8 (or float32 features), and its label.
+    /// The shape of one image for tables: `1×28×28`.
+    pub(super) fn shape_text(&self) -> String {
+        self.image_shape().map(|size| size.to_string()).join("×")
+    }
+
+    /// Returns one image, `[C, H, W]` uint8 (or float32 features), and its label.
     ///
     /// # Errors
     /// When `index` is not below [`len`](Split::len).
@@ -156,7 +221,7 @@ impl Split {
         Ok((image, self.labels.f_int64_value(&[index as i64])?))
     }
 
-    /// The images at these positions, in this order.
+    /// Selects the images at these positions, in this order.
     ///
     /// # Errors
     /// When a position is not below [`len`](Split::len).
@@ -172,15 +237,14 @@ impl Split {
         })
     }
 
-    /// Disjoint parts of these names and sizes, drawn at random from `seed`, each with the classes in
-    /// the shares that they have here.
+    /// Draws disjoint parts of these names and sizes at random from `seed`, each with the classes
+    /// in the proportions that they have here.
     ///
-    /// A class's share of a part is rounded to a whole number, so that the sizes come out exactly:
-    /// the largest remainders are rounded up. Images keep their order.
+    /// The number of images of a class in a part is rounded, the largest remainders up, so that
+    /// the sizes are exact. Images keep their order.
     ///
     /// # Errors
-    /// When a class has too few images for its shares of all parts, or so few that a part would have
-    /// none of it.
+    /// When a class has too few images for all parts, or so few that a part would have none of it.
     ///
     /// ```
     /// use mnist_kit::data::Mnist;
@@ -205,16 +269,17 @@ impl Split {
         let mut splits = Vec::new();
         for &(name, size) in parts {
             let mut chosen = Vec::new();
-            for (class, share) in shares(&counts, size).into_iter().enumerate() {
+            for (class, wanted) in apportion(&counts, size).into_iter().enumerate() {
                 let left = by_class[class].len();
                 ensure!(
-                    share <= left && (share > 0 || counts[class] == 0),
-                    "{}: class {class} has {} images, {left} of them left for {share} of the {size} \
+                    wanted <= left && (wanted > 0 || counts[class] == 0),
+                    "{}: class {} has {} images, {left} of them left for {wanted} of the {size} \
                      of {name}; expected at least one for each part, and no more than there are",
                     self.name,
+                    self.class_name(class as i64),
                     counts[class]
                 );
-                chosen.extend(by_class[class].split_off(left - share));
+                chosen.extend(by_class[class].split_off(left - wanted));
             }
             ensure!(
                 chosen.len() == size,
@@ -228,7 +293,7 @@ impl Split {
         Ok(splits)
     }
 
-    /// The first `count` images, or all where there are fewer.
+    /// Keeps the first `count` images, or all if there are fewer.
     pub fn head(&self, count: usize) -> Split {
         let count = count.min(self.len()) as i64;
         Split {
@@ -238,34 +303,31 @@ impl Split {
         }
     }
 
-    /// The first image of each class that occurs, ordered by class.
-    ///
-    /// # Errors
-    /// When libtorch cannot compute it, for lack of memory for example.
+    /// Selects the first image of each class that occurs, ordered by class.
     pub fn first_of_each_class(&self) -> Result<Split> {
         let labels = Vec::<i64>::try_from(&self.labels)?;
-        let firsts: Vec<i64> = (0..self.num_classes)
+        let firsts: Vec<i64> = (0..self.num_classes())
             .filter_map(|class| labels.iter().position(|&label| label == class))
             .map(|index| index as i64)
             .collect();
         self.select(&firsts)
     }
 
-    /// How many images each class has.
-    ///
-    /// # Errors
-    /// When libtorch cannot compute it, for lack of memory for example.
+    /// Counts the images of each class.
     pub fn class_counts(&self) -> Result<ClassCounts> {
-        let counts = self.labels.f_bincount(None::<&Tensor>, self.num_classes)?;
-        let title = format!("Images by class, {}", self.name);
-        let note = self.note.clone();
-        Ok(ClassCounts { title, note, counts: Vec::<i64>::try_from(counts)? })
+        let counts = self.labels.f_bincount(None::<&Tensor>, self.num_classes())?;
+        Ok(ClassCounts {
+            title: format!("Images by class, {}", self.name),
+            note: self.note.clone(),
+            class_names: self.class_names.clone(),
+            counts: Vec::<i64>::try_from(counts)?,
+        })
     }
 
-    /// Mean and standard deviation of the pixels, over all images and channels: of uint8 pixels in 0–1, of
-    /// float32 values as they are.
+    /// Computes mean and standard deviation over all images and channels, of uint8 pixels in 0–1,
+    /// of float32 values as they are.
     ///
-    /// The deviation is the unbiased one (divided by n − 1), as `torch.std` gives it.
+    /// The deviation is the unbiased one (divided by n − 1), as that of `torch.std`.
     ///
     /// # Errors
     /// When there are no images.
@@ -278,54 +340,91 @@ impl Split {
             pixels.f_to_kind(Kind::Double)?.f_std(true)?.f_double_value(&[])?,
         ))
     }
+
+    /// SHA-256 of images and labels: their dtypes, shapes and values.
+    pub(super) fn digest(&self) -> Result<String> {
+        let mut digest = Sha256::new();
+        for tensor in [&self.images, &self.labels] {
+            let (kind, size) = (tensor.kind(), tensor.size());
+            digest.update(format!("{kind:?} {size:?};"));
+            for start in (0..size[0]).step_by(HASHED_AT_ONCE as usize) {
+                let rows = tensor.f_narrow(0, start, HASHED_AT_ONCE.min(size[0] - start))?;
+                let rows = rows.f_to_device(Device::Cpu)?.f_contiguous()?;
+                let mut bytes = vec![0; rows.numel() * kind.elt_size_in_bytes()];
+                rows.f_copy_data_u8(&mut bytes, rows.numel())?;
+                digest.update(&bytes);
+            }
+        }
+        Ok(hex(&digest.finalize()))
+    }
+
+    /// Shows a line about the split in a notebook.
+    pub fn evcxr_display(&self) {
+        evcxr_runtime::mime_type("text/plain").text(self.to_string());
+    }
+}
+
+/// Writes name, sizes and note: `train: 60,000 images of 1×28×28, 10 classes`.
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, classes) = (thousands(self.len() as i64), thousands(self.num_classes()));
+        write!(f, "{}: {count} images of {}, {classes} classes", self.name, self.shape_text())?;
+        self.note.iter().try_for_each(|note| write!(f, " — {note}"))
+    }
 }
 
 /// Splits `size` in proportion to the counts, by largest remainders.
-fn shares(counts: &[i64], size: usize) -> Vec<usize> {
+fn apportion(counts: &[i64], size: usize) -> Vec<usize> {
     let total = counts.iter().sum::<i64>().max(1) as usize;
     let exact = |count: i64| (size * count as usize / total, size * count as usize % total);
-    let mut shares: Vec<usize> = counts.iter().map(|&count| exact(count).0).collect();
+    let mut parts: Vec<usize> = counts.iter().map(|&count| exact(count).0).collect();
     let mut by_remainder: Vec<usize> = (0..counts.len()).collect();
     by_remainder.sort_by_key(|&class| std::cmp::Reverse(exact(counts[class]).1));
-    let missing = size - shares.iter().sum::<usize>();
+    let missing = size - parts.iter().sum::<usize>();
     for &class in by_remainder.iter().take(missing) {
-        shares[class] += 1;
+        parts[class] += 1;
     }
-    shares
+    parts
 }
 
-/// How many images each class has; shows itself as a table with bars.
+/// The number of images of each class, shown as a table with bars.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassCounts {
     title: String,
     note: Option<String>,
+    class_names: Arc<[String]>,
     counts: Vec<i64>,
 }
 
 impl ClassCounts {
-    /// Images by class, in order.
+    /// The numbers of images, ordered by label.
     pub fn counts(&self) -> &[i64] {
         &self.counts
     }
 
-    /// What is counted, in words.
+    /// The names of the classes, ordered by label.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// The title of the table.
     pub fn title(&self) -> &str {
         &self.title
     }
 
-    /// See [`Split::note`].
+    /// The note of the split, see [`Split::note`].
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    /// The counts as a table; the longest bar is the largest class.
+    /// A table of the counts with a bar for each class; the longest bar is the largest class.
     pub fn table(&self) -> Table {
         let largest = self.counts.iter().copied().max().unwrap_or(0).max(1);
         let header = ["class", "images", ""];
         let mut table = Table::new(header).title(&self.title).note(self.note.as_deref());
-        for (class, &count) in self.counts.iter().enumerate() {
+        for (name, &count) in self.class_names.iter().zip(&self.counts) {
             let bar = "█".repeat((count * 24 / largest) as usize);
-            table.push([class.to_string(), thousands(count), bar]);
+            table.push([name.clone(), thousands(count), bar]);
         }
         table
     }
@@ -333,5 +432,11 @@ impl ClassCounts {
     /// Shows the table in a notebook.
     pub fn evcxr_display(&self) {
         self.table().evcxr_display();
+    }
+}
+
+impl fmt::Display for ClassCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.table().fmt(f)
     }
 }

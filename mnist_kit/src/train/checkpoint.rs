@@ -189,12 +189,15 @@ fn text_of(tensor: Tensor) -> Result<String> {
     Ok(String::from_utf8(Vec::<u8>::try_from(tensor)?)?)
 }
 
-/// SHA-256 of the names, dtypes, shapes and bytes of all tensors.
+/// SHA-256 of the names, dtypes, shapes and values of all tensors, which are contiguous and on the
+/// CPU.
 fn checksum(tensors: &BTreeMap<String, Tensor>) -> Result<[u8; 32]> {
     let mut digest = Sha256::new();
     for (name, tensor) in tensors {
         digest.update(format!("{name} {:?} {:?}\n", tensor.kind(), tensor.size()));
-        digest.update(crate::data::bytes_of(tensor)?);
+        let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+        digest.update(bytes);
     }
     Ok(digest.finalize().into())
 }

@@ -1,49 +1,52 @@
-//! Rotation, shift, scale and shear of a whole batch, each image by its own amount.
+//! Rotation, translation, scale and shear of a whole batch, each image by its own amount.
 
 use crate::Result;
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-/// How a pixel between pixels is read.
+/// The interpolation between pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Interpolation {
-    /// The nearest pixel: edges stay hard. torchvision's default.
+    /// The nearest pixel, which keeps edges hard. torchvision's default.
     #[default]
     Nearest,
-    /// The weighted mean of the four pixels around.
+    /// The weighted mean of the four nearest pixels.
     Bilinear,
 }
 
-/// One image's movement about its centre, in the units of `torchvision.transforms.functional.affine`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// An affine transform about the center of an image, in the units of
+/// `torchvision.transforms.functional.affine`.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affine {
-    /// Degrees, clockwise.
+    /// The rotation in degrees, clockwise.
     pub angle: f64,
-    /// Pixels to the right and down.
+    /// The translation in pixels, to the right and down.
     pub translate: (f64, f64),
-    /// Factor, above 0.
+    /// The scale factor, above 0.
     pub scale: f64,
-    /// Degrees along x and y.
+    /// The shear in degrees, along x and y.
     pub shear: (f64, f64),
 }
 
 impl Default for Affine {
-    /// No movement.
+    /// The identity.
     fn default() -> Affine {
         Affine { angle: 0.0, translate: (0.0, 0.0), scale: 1.0, shear: (0.0, 0.0) }
     }
 }
 
-/// Where a pixel of the result comes from: a 2×3 matrix on `(x, y, 1)`, measured from the centre.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// The inverse of an affine transform: maps a pixel of the result to its source by a 2×3 matrix on
+/// `(x, y, 1)`, measured from the center.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Source([f64; 6]);
 
 impl Source {
-    /// Every pixel from its own place.
-    pub const HERE: Source = Source([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+    /// Maps every pixel to itself.
+    pub const IDENTITY: Source = Source([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
 
-    /// The source of what a second movement reads from the result of this one.
+    /// Composes two affine transforms: the result applies `self`, then `second`.
     pub fn then(self, second: Source) -> Source {
         let (Source([a, b, c, d, e, f]), Source([p, q, r, s, t, u])) = (self, second);
         Source([
@@ -58,7 +61,7 @@ impl Source {
 }
 
 impl From<Affine> for Source {
-    /// The inverse of translation · rotation · shear y · shear x · scale, as torchvision composes them.
+    /// Inverts translation · rotation · shear y · shear x · scale, torchvision's order.
     fn from(affine: Affine) -> Source {
         let rotation = affine.angle.to_radians();
         let (shear_x, shear_y) = (affine.shear.0.to_radians(), affine.shear.1.to_radians());
@@ -72,18 +75,18 @@ impl From<Affine> for Source {
     }
 }
 
-/// Moves each image of a batch by its own amount.
+/// Applies an affine transform of its own to each image of a batch.
 ///
 /// With [`Interpolation::Bilinear`], a pixel whose sources lie partly outside of the image is the
-/// weighted mean of those inside and of `fill`. (torchvision with a fill value given weighs such a
-/// pixel with `fill` once more, so its borders are a little closer to `fill`.)
+/// weighted mean of those inside and of `fill`. (If torchvision is given a fill value, it weights
+/// such a pixel with `fill` once more, so that its borders are a little closer to `fill`.)
 ///
 /// # Shapes
-/// `images` `[N, C, H, W]`, uint8 or float32; `movements` one for each image; the result has the
+/// `images` `[N, C, H, W]`, uint8 or float32; one transform for each image. The result has the
 /// shape and dtype of `images`.
 ///
 /// # Errors
-/// When shape or dtype is another, the numbers of images and movements differ, or a scale is not
+/// When shape or dtype is another, the numbers of images and transforms differ, or a scale is not
 /// above 0.
 ///
 /// ```
@@ -98,29 +101,30 @@ impl From<Affine> for Source {
 /// ```
 pub fn affine(
     images: &Tensor,
-    movements: &[Affine],
+    transforms: &[Affine],
     interpolation: Interpolation,
     fill: f64,
 ) -> Result<Tensor> {
-    for movement in movements {
-        let Affine { angle, translate: (x, y), scale, shear: (shear_x, shear_y) } = *movement;
+    for transform in transforms {
+        let Affine { angle, translate: (x, y), scale, shear: (shear_x, shear_y) } = *transform;
         ensure!(
             scale > 0.0 && [angle, x, y, scale, shear_x, shear_y].iter().all(|v| v.is_finite()),
-            "{movement:?}: expected finite numbers and a scale above 0"
+            "{transform:?}: expected finite numbers and a scale above 0"
         );
     }
-    let sources: Vec<Source> = movements.iter().copied().map(Source::from).collect();
+    let sources: Vec<Source> = transforms.iter().copied().map(Source::from).collect();
     sample(images, &sources, interpolation, fill)
 }
 
-/// Moves all images of a batch by the same number of pixels, `x` to the right and `y` down, to the
-/// nearest whole pixel; what comes in from outside is black.
+/// Translates all images of a batch by the same number of pixels, `x` to the right and `y` down.
+///
+/// Each pixel is read from the nearest one; pixels from outside of the image are black.
 ///
 /// # Shapes
 /// `images` `[N, C, H, W]`, uint8 or float32; the result has the same shape and dtype.
 ///
 /// # Errors
-/// When shape or dtype is another, or a shift is not a finite number.
+/// When shape or dtype is another, or a number is not finite.
 ///
 /// ```
 /// use mnist_kit::transform::translate;
@@ -132,12 +136,12 @@ pub fn affine(
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub fn translate(images: &Tensor, x: f64, y: f64) -> Result<Tensor> {
-    let movement = Affine { translate: (x, y), ..Affine::default() };
+    let shift = Affine { translate: (x, y), ..Affine::default() };
     let count = images.size().first().map_or(0, |&count| count as usize);
-    affine(images, &vec![movement; count], Interpolation::Nearest, 0.0)
+    affine(images, &vec![shift; count], Interpolation::Nearest, 0.0)
 }
 
-/// Reads every pixel of every image from its source.
+/// Samples every pixel of every image at its source.
 pub(super) fn sample(
     images: &Tensor,
     sources: &[Source],
@@ -151,14 +155,14 @@ pub(super) fn sample(
     );
     ensure!(
         size[0] == sources.len() as i64,
-        "{} images but {} movements, expected one for each image",
+        "{} images but {} transforms, expected one for each image",
         size[0],
         sources.len()
     );
     if sources.is_empty() {
         return Ok(images.shallow_clone());
     }
-    // libtorch counts a side as −1 to 1; the matrices count pixels.
+    // libtorch's coordinates run from −1 to 1 over the image; the matrices count pixels.
     let (width, height) = (size[3] as f64, size[2] as f64);
     let matrices: Vec<f32> = sources
         .iter()

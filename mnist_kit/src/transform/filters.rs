@@ -1,18 +1,18 @@
-//! Fixed 3×3 filters from before networks learned their own: blur and edges.
+//! Classic 3×3 filters: blur and edge detection.
 //!
-//! All take float32 images `[N, C, H, W]` and give as many of the same size, each channel filtered on
-//! its own; beyond the border the image is 0.
+//! All take float32 images `[N, C, H, W]` and return the same shape. Each channel is filtered on its
+//! own, and the image is padded with 0.
 
 use crate::Result;
 use anyhow::ensure;
 use tch::{Kind, Tensor};
 
-/// The normal distribution on three by three pixels.
+/// A Gaussian on 3×3 pixels.
 const GAUSSIAN: [f32; 9] =
     [1. / 16., 2. / 16., 1. / 16., 2. / 16., 4. / 16., 2. / 16., 1. / 16., 2. / 16., 1. / 16.];
-/// Large where the image gets brighter to the right.
+/// The horizontal gradient.
 const SOBEL_X: [f32; 9] = [-1., 0., 1., -2., 0., 2., -1., 0., 1.];
-/// Large where the image gets brighter downwards.
+/// The vertical gradient.
 const SOBEL_Y: [f32; 9] = [-1., -2., -1., 0., 0., 0., 1., 2., 1.];
 
 /// Blurs with the Gaussian kernel 1/16 · [1 2 1; 2 4 2; 1 2 1].
@@ -34,7 +34,9 @@ pub fn gaussian_blur(images: &Tensor) -> Result<Tensor> {
     filter(images, &GAUSSIAN)
 }
 
-/// How much brighter the image gets to the right: the Sobel kernel [−1 0 1; −2 0 2; −1 0 1].
+/// Computes the horizontal gradient with the Sobel kernel [−1 0 1; −2 0 2; −1 0 1].
+///
+/// The result is positive where the image gets brighter to the right.
 ///
 /// # Errors
 /// When `images` are not float32 `[N, C, H, W]`.
@@ -43,7 +45,7 @@ pub fn gaussian_blur(images: &Tensor) -> Result<Tensor> {
 /// use mnist_kit::transform::sobel_x;
 /// use tch::{Device, Kind, Tensor};
 ///
-/// // Every pixel is as bright as its column's number: 8 brighter from left to right everywhere.
+/// // A ramp that gets brighter by 1 from column to column.
 /// let ramp = Tensor::arange(5, (Kind::Float, Device::Cpu)).expand([1, 1, 4, 5], false);
 /// assert_eq!(sobel_x(&ramp)?.double_value(&[0, 0, 1, 2]), 8.0);
 /// # Ok::<(), anyhow::Error>(())
@@ -52,7 +54,7 @@ pub fn sobel_x(images: &Tensor) -> Result<Tensor> {
     filter(images, &SOBEL_X)
 }
 
-/// How much brighter the image gets downwards: the transposed kernel of [`sobel_x`].
+/// Computes the vertical gradient with the transposed kernel of [`sobel_x`].
 ///
 /// # Errors
 /// When `images` are not float32 `[N, C, H, W]`.
@@ -70,7 +72,7 @@ pub fn sobel_y(images: &Tensor) -> Result<Tensor> {
     filter(images, &SOBEL_Y)
 }
 
-/// How strong an edge is, whichever way it runs: √(x² + y²) of [`sobel_x`] and [`sobel_y`].
+/// Computes the strength of edges in all directions: √(x² + y²) of [`sobel_x`] and [`sobel_y`].
 ///
 /// # Errors
 /// When `images` are not float32 `[N, C, H, W]`.

@@ -1,4 +1,4 @@
-//! From the bytes of a batch of images to what a model reads.
+//! Transforms and augmentation: batches of pixels in, batches for a model out.
 //!
 //! Names and ranges are torchvision's, but a transform here works on a whole batch at once.
 
@@ -18,7 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-/// Mean and standard deviation of ImageNet's pixels in 0–1: red, green, blue.
+/// Mean and standard deviation of ImageNet's pixels in 0–1, for red, green and blue.
 ///
 /// Source: `torchvision.transforms._presets.ImageClassification`.
 ///
@@ -33,7 +33,10 @@ use tch::{Kind, Tensor};
 /// ```
 pub const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 
-/// Transforms applied one after the other, as `torchvision.transforms.Compose`.
+/// A sequence of transforms, as `torchvision.transforms.Compose`.
+///
+/// With serde it is a list of steps, each tagged with its name:
+/// `[{"step":"to_tensor"},{"step":"normalize","mean":0.5,"std":0.5}]`.
 ///
 /// ```
 /// use mnist_kit::transform::Compose;
@@ -47,64 +50,68 @@ pub const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Compose {
     steps: Vec<Step>,
 }
 
+/// One transform. The serialized names are part of stored checkpoints and must not change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(tag = "step", rename_all = "snake_case")]
 enum Step {
     ToTensor,
     Normalize { mean: f64, std: f64 },
     NormalizeChannels { mean: [f64; 3], std: [f64; 3] },
     Flatten,
     Resize { height: i64, width: i64 },
-    Channels(i64),
-    Random(RandomAffine),
+    RepeatChannels { channels: i64 },
+    RandomAffine(RandomAffine),
 }
 
 impl Compose {
-    /// No transform yet: a batch stays as it is.
+    /// Makes an empty sequence, which leaves a batch as it is.
     pub fn new() -> Compose {
         Compose::default()
     }
 
-    /// uint8 0–255 → float32 0–1, as `torchvision.transforms.ToTensor`.
+    /// Converts uint8 pixels in 0–255 to float32 in 0–1, as `torchvision.transforms.ToTensor`.
     pub fn to_tensor(self) -> Compose {
         self.step(Step::ToTensor)
     }
 
-    /// `(pixel − mean) / std`, the same for every channel.
+    /// Normalizes pixels to `(pixel − mean) / std`, every channel alike.
     pub fn normalize(self, mean: f64, std: f64) -> Compose {
         self.step(Step::Normalize { mean, std })
     }
 
-    /// `(pixel − mean) / std` with a mean and a deviation for each of three channels, as
-    /// `torchvision.transforms.Normalize`; for networks trained on photographs see [`IMAGENET`].
+    /// Normalizes each of three channels by its own mean and standard deviation, as
+    /// `torchvision.transforms.Normalize`. Networks trained on ImageNet need [`IMAGENET`].
     pub fn normalize_channels(self, (mean, std): ([f64; 3], [f64; 3])) -> Compose {
         self.step(Step::NormalizeChannels { mean, std })
     }
 
-    /// `[N, C, H, W]` → `[N, C·H·W]`: each image becomes one row.
+    /// Flattens each image to a row: `[N, C, H, W]` → `[N, C·H·W]`.
     pub fn flatten(self) -> Compose {
         self.step(Step::Flatten)
     }
 
-    /// Scales to `height` × `width` pixels, bilinear and smoothed where it shrinks, as
-    /// `torchvision.transforms.Resize` does with a picture.
+    /// Resizes to `height` × `width` pixels: bilinear, with antialiasing, as
+    /// `torchvision.transforms.Resize` of a picture.
     pub fn resize(self, height: i64, width: i64) -> Compose {
         self.step(Step::Resize { height, width })
     }
 
-    /// Repeats a grey image in `channels` channels, as `torchvision.transforms.Grayscale(3)`.
+    /// Repeats a gray image in `channels` channels, as `torchvision.transforms.Grayscale(3)`.
     pub fn repeat_channels(self, channels: i64) -> Compose {
-        self.step(Step::Channels(channels))
+        self.step(Step::RepeatChannels { channels })
     }
 
-    /// Adds a [`RandomRotation`] or [`RandomAffine`]. Neighbouring ones with the same interpolation
-    /// and fill are composed, so that each image is sampled once and blurred once.
+    /// Adds a [`RandomRotation`] or [`RandomAffine`].
+    ///
+    /// Neighbors with the same interpolation and fill are composed, so that each image is sampled
+    /// and blurred only once.
     pub fn then(self, random: impl Into<RandomAffine>) -> Compose {
-        self.step(Step::Random(random.into()))
+        self.step(Step::RandomAffine(random.into()))
     }
 
     fn step(mut self, step: Step) -> Compose {
@@ -112,38 +119,36 @@ impl Compose {
         self
     }
 
-    /// Whether a step draws at random.
+    /// Returns true if a step is random.
     pub fn is_random(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Random(_)))
+        self.steps.iter().any(|step| matches!(step, Step::RandomAffine(_)))
     }
 
     /// Transforms a batch.
     ///
     /// # Shapes
-    /// `images` `[N, C, H, W]`; the result has the same shape but for the sides of
-    /// [`resize`](Compose::resize), the channels of [`repeat_channels`](Compose::repeat_channels) and the
-    /// rows of [`flatten`](Compose::flatten), `[N, C·H·W]`.
+    /// `images` `[N, C, H, W]`. The result has the same shape, except for the height and width of
+    /// [`resize`](Compose::resize), the channels of
+    /// [`repeat_channels`](Compose::repeat_channels), and the rows `[N, C·H·W]` of
+    /// [`flatten`](Compose::flatten).
     ///
     /// # Errors
-    /// When a step draws at random (see [`apply_seeded`](Compose::apply_seeded)), meets a dtype or
-    /// shape that it cannot take, or has a setting out of range.
+    /// When a step is random (see [`apply_seeded`](Compose::apply_seeded)), gets a dtype or shape
+    /// that it cannot take, or has a parameter out of range.
     pub fn apply(&self, images: &Tensor) -> Result<Tensor> {
-        ensure!(!self.is_random(), "this transform draws at random: call apply_seeded with a seed");
+        ensure!(!self.is_random(), "this transform is random; call apply_seeded with a seed");
         self.apply_seeded(images, 0)
     }
 
-    /// Transforms a batch, its random steps drawn from `seed`: the same seed and batch give the same
-    /// result.
-    ///
-    /// # Errors
-    /// As [`apply`](Compose::apply).
+    /// Transforms a batch, with random steps drawn from `seed`. The same seed and batch give the
+    /// same result.
     ///
     /// ```
     /// use mnist_kit::transform::{Compose, RandomAffine, RandomRotation};
     /// use tch::{Device, Kind, Tensor};
     ///
-    /// let movement = RandomAffine::new(0.0).shear(10.0).scale(0.8, 1.2);
-    /// let transform = Compose::new().then(RandomRotation::new(10.0)).then(movement).to_tensor();
+    /// let affine = RandomAffine::new(0.0).shear(10.0).scale(0.8, 1.2);
+    /// let transform = Compose::new().then(RandomRotation::new(10.0)).then(affine).to_tensor();
     /// let images = Tensor::randint(256, [16, 1, 28, 28], (Kind::Uint8, Device::Cpu));
     /// let augmented = transform.apply_seeded(&images, 1)?;
     /// assert_eq!(augmented, transform.apply_seeded(&images, 1)?);
@@ -156,11 +161,11 @@ impl Compose {
         let mut steps = self.steps.iter().peekable();
         while let Some(step) = steps.next() {
             batch = match step {
-                Step::Random(first) => {
+                Step::RandomAffine(first) => {
                     let mut run = vec![*first];
                     let same =
-                        |next: &&Step| matches!(next, Step::Random(next) if next.samples_as(first));
-                    while let Some(Step::Random(next)) = steps.next_if(same) {
+                        |next: &&Step| matches!(next, Step::RandomAffine(next) if next.samples_as(first));
+                    while let Some(Step::RandomAffine(next)) = steps.next_if(same) {
                         run.push(*next);
                     }
                     apply_random(&run, &batch, &mut rng)
@@ -172,7 +177,7 @@ impl Compose {
         Ok(batch)
     }
 
-    /// Undoes the normalisation: pixels in 0–1 again, clamped, for pictures.
+    /// Undoes the normalization, for pictures: pixels in 0–1 again, clamped.
     ///
     /// # Errors
     /// When `batch` is not float32.
@@ -196,13 +201,13 @@ impl Compose {
     }
 }
 
-/// Moves each image by all random movements in turn, sampling once.
+/// Applies all random transforms of `run` to each image in turn, sampling once.
 fn apply_random(run: &[RandomAffine], batch: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor> {
     let size = batch.size();
-    ensure!(size.len() == 4, "a batch of shape {size:?} cannot be moved, expected [N, C, H, W]");
+    ensure!(size.len() == 4, "images of shape {size:?}, expected [N, C, H, W]; put flatten last");
     let sources = (0..size[0])
         .map(|_| {
-            run.iter().try_fold(Source::HERE, |source, random| {
+            run.iter().try_fold(Source::IDENTITY, |source, random| {
                 Ok(source.then(random.draw(rng, size[3], size[2])?))
             })
         })
@@ -216,7 +221,7 @@ impl Step {
             Step::ToTensor => {
                 ensure!(
                     batch.kind() == Kind::Uint8,
-                    "images are {:?}, expected Uint8; to_tensor comes first and once",
+                    "images are {:?}, expected Uint8; call to_tensor once, before normalize",
                     batch.kind()
                 );
                 Ok(batch.f_to_kind(Kind::Float)?.f_div_scalar_(255.0)?)
@@ -225,7 +230,8 @@ impl Step {
                 expect_float(batch)?;
                 ensure!(
                     std > 0.0 && std.is_finite() && mean.is_finite(),
-                    "mean {mean} and standard deviation {std}: expected finite numbers, deviation above 0"
+                    "mean {mean} and standard deviation {std}: expected finite numbers, \
+                     deviation above 0"
                 );
                 Ok(batch.f_sub_scalar(mean)?.f_div_scalar_(std)?)
             }
@@ -234,17 +240,15 @@ impl Step {
                 ensure!(
                     std.iter().all(|std| *std > 0.0)
                         && mean.iter().chain(&std).all(|v| v.is_finite()),
-                    "means {mean:?} and standard deviations {std:?}: expected finite numbers, deviations above 0"
+                    "means {mean:?} and standard deviations {std:?}: expected finite numbers, \
+                     deviations above 0"
                 );
-                let centred = batch.f_sub(&by_channel(&mean, batch)?)?;
-                Ok(centred.f_div(&by_channel(&std, batch)?)?)
+                let centered = batch.f_sub(&by_channel(&mean, batch)?)?;
+                Ok(centered.f_div(&by_channel(&std, batch)?)?)
             }
             Step::Flatten => {
                 let size = batch.size();
-                ensure!(
-                    size.len() >= 2,
-                    "a batch of shape {size:?} cannot be flattened, expected [N, …]"
-                );
+                ensure!(size.len() >= 2, "images of shape {size:?}, expected [N, …]");
                 Ok(batch.f_flatten(1, -1)?)
             }
             Step::Resize { height, width } => {
@@ -262,20 +266,21 @@ impl Step {
                     pixels.f_internal_upsample_bilinear2d_aa([height, width], false, None, None)?;
                 Ok(if kind == Kind::Uint8 { resized.f_round()?.f_to_kind(kind)? } else { resized })
             }
-            Step::Channels(channels) => {
+            Step::RepeatChannels { channels } => {
                 let size = batch.size();
                 ensure!(
                     size.len() == 4 && size[1] == 1 && channels > 0,
-                    "images of shape {size:?} in {channels} channels: expected [N, 1, H, W] and 1 or more"
+                    "images of shape {size:?} in {channels} channels: expected [N, 1, H, W] and \
+                     1 or more"
                 );
                 Ok(batch.f_expand([size[0], channels, size[2], size[3]], false)?)
             }
-            Step::Random(_) => unreachable!("apply_seeded takes the random steps itself"),
+            Step::RandomAffine(_) => unreachable!("apply_seeded handles random steps"),
         }
     }
 }
 
-/// `[3, 1, 1]`, which meets `[N, 3, H, W]` channel by channel.
+/// Values as `[3, 1, 1]`, which broadcasts over the channels of `[N, 3, H, W]`.
 fn by_channel(values: &[f64; 3], batch: &Tensor) -> Result<Tensor> {
     let values = Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?;
     Ok(values.f_view([3, 1, 1])?.f_to_device(batch.device())?)

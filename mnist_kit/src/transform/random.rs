@@ -1,4 +1,4 @@
-//! Random movements, with torchvision's names, ranges and defaults.
+//! Random augmentation with torchvision's names, ranges and defaults.
 
 use super::affine::{Affine, Interpolation, Source};
 use crate::Result;
@@ -6,8 +6,9 @@ use anyhow::ensure;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-/// Rotates each image by an angle drawn evenly from ±degrees, as
-/// `torchvision.transforms.RandomRotation`: nearest pixel, corners filled with 0.
+/// A random rotation of each image, as `torchvision.transforms.RandomRotation`.
+///
+/// Angles are uniform within ±degrees. Interpolation defaults to the nearest pixel, fill to 0.
 ///
 /// ```
 /// use mnist_kit::transform::{Compose, RandomRotation};
@@ -16,20 +17,22 @@ use serde::{Deserialize, Serialize};
 /// assert!(transform.is_random());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct RandomRotation(RandomAffine);
 
 impl RandomRotation {
-    /// Angles within ±degrees.
+    /// Rotates by angles within ±degrees.
     pub fn new(degrees: f64) -> RandomRotation {
         RandomRotation(RandomAffine::new(degrees))
     }
 
-    /// How a pixel between pixels is read.
+    /// Sets the interpolation. Defaults to the nearest pixel.
     pub fn interpolation(self, interpolation: Interpolation) -> RandomRotation {
         RandomRotation(self.0.interpolation(interpolation))
     }
 
-    /// What is seen where the image ends, in the units of the pixels at this step.
+    /// Sets the value of pixels from outside of the image, in the units of the pixels at this
+    /// step. Defaults to 0.
     pub fn fill(self, fill: f64) -> RandomRotation {
         RandomRotation(self.0.fill(fill))
     }
@@ -41,14 +44,16 @@ impl From<RandomRotation> for RandomAffine {
     }
 }
 
-/// Rotates, shifts, scales and shears each image by its own random amount, as
-/// `torchvision.transforms.RandomAffine`: nearest pixel, outside filled with 0.
+/// A random rotation, translation, scale and shear of each image, as
+/// `torchvision.transforms.RandomAffine`.
+///
+/// Interpolation defaults to the nearest pixel, fill to 0.
 ///
 /// ```
 /// use mnist_kit::transform::{Compose, RandomAffine};
 ///
-/// let movement = RandomAffine::new(0.0).shear(10.0).scale(0.8, 1.2);
-/// assert!(Compose::new().then(movement).is_random());
+/// let affine = RandomAffine::new(0.0).shear(10.0).scale(0.8, 1.2);
+/// assert!(Compose::new().then(affine).is_random());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RandomAffine {
@@ -61,7 +66,7 @@ pub struct RandomAffine {
 }
 
 impl RandomAffine {
-    /// Angles within ±degrees, nothing else.
+    /// Rotates by angles within ±degrees; translation, scale and shear are off.
     pub fn new(degrees: f64) -> RandomAffine {
         RandomAffine {
             degrees,
@@ -73,55 +78,57 @@ impl RandomAffine {
         }
     }
 
-    /// Shifts within ±x of the width and ±y of the height (0–1), rounded to whole pixels.
+    /// Sets the largest translation as fractions of width and height. It is rounded to whole
+    /// pixels.
     pub fn translate(mut self, x: f64, y: f64) -> RandomAffine {
         self.translate = (x, y);
         self
     }
 
-    /// Factors between `smallest` and `largest`.
+    /// Sets the range of the scale factor.
     pub fn scale(mut self, smallest: f64, largest: f64) -> RandomAffine {
         self.scale = (smallest, largest);
         self
     }
 
-    /// Shear along x within ±degrees.
+    /// Shears along x by angles within ±degrees.
     pub fn shear(mut self, degrees: f64) -> RandomAffine {
         self.shear = degrees;
         self
     }
 
-    /// How a pixel between pixels is read.
+    /// Sets the interpolation. Defaults to the nearest pixel.
     pub fn interpolation(mut self, interpolation: Interpolation) -> RandomAffine {
         self.interpolation = interpolation;
         self
     }
 
-    /// What is seen where the image ends, in the units of the pixels at this step.
+    /// Sets the value of pixels from outside of the image, in the units of the pixels at this
+    /// step. Defaults to 0.
     pub fn fill(mut self, fill: f64) -> RandomAffine {
         self.fill = fill;
         self
     }
 
-    /// Whether both read pixels in the same way.
+    /// Returns true if both have the same interpolation and fill.
     pub(super) fn samples_as(&self, other: &RandomAffine) -> bool {
         (self.interpolation, self.fill) == (other.interpolation, other.fill)
     }
 
-    /// Draws one image's movement; `width` and `height` in pixels.
+    /// Draws the transform of one image of `width` × `height` pixels.
     pub(super) fn draw(&self, rng: &mut impl Rng, width: i64, height: i64) -> Result<Source> {
         let RandomAffine { degrees, translate, scale, shear, .. } = *self;
         ensure!(
             (0.0..=360.0).contains(&degrees) && (0.0..90.0).contains(&shear),
-            "{degrees}° of rotation, {shear}° of shear: expected 0 to 360, shear below 90"
+            "rotation by {degrees}° and shear by {shear}°, expected 0 to 360 and 0 to below 90"
         );
         ensure!(
-            [translate.0, translate.1].iter().all(|share| (0.0..=1.0).contains(share)),
-            "translation by {translate:?} of the image: expected shares of 0 to 1"
+            [translate.0, translate.1].iter().all(|fraction| (0.0..=1.0).contains(fraction)),
+            "translation by {translate:?} of the image, expected fractions of 0 to 1"
         );
         ensure!(
             0.0 < scale.0 && scale.0 <= scale.1 && scale.1.is_finite(),
-            "scale from {} to {}: expected 0 < smallest ≤ largest",
+            "scale from {} to {}, expected 0 < smallest ≤ largest",
             scale.0,
             scale.1
         );

@@ -2,7 +2,7 @@
 
 use super::load_pretrained;
 use crate::Result;
-use crate::data::{RemoteFile, Settings, download};
+use crate::data::{Checksum, RemoteFile, Settings, download};
 use crate::model::Backbone;
 use anyhow::{Context, bail};
 use std::fs;
@@ -54,7 +54,7 @@ impl Backbone {
             name: name.to_string(),
             suffix: String::new(),
             bytes: 1..=MAX_BYTES,
-            sha256: sha256.to_string(),
+            checksum: Checksum::Sha256OfContent(sha256.to_string()),
         }
     }
 }
@@ -98,7 +98,7 @@ fn in_cache(published: &RemoteFile, settings: &Settings) -> Result<PathBuf> {
     let folder = cache.join("weights");
     let path = folder.join(&published.name);
     if settings.offline {
-        published.content(&path).context("the network is switched off, and the cache has none")?;
+        published.open(&path).context("the network is switched off, and the cache has none")?;
     } else {
         let files = std::slice::from_ref(published);
         download(files, &folder, &settings.weights_mirrors, &settings.time_limits)?;

@@ -1,15 +1,15 @@
-//! A small data set in IDX format, and a local HTTP server.
+//! A small data set in IDX format, and settings for it.
 
 use flate2::{Compression, write::GzEncoder};
-use mnist_kit::data::{RemoteFile, Settings, TimeLimits};
+use md5::Md5;
+use mnist_kit::data::{Checksum, Location, RemoteFile, Settings, TimeLimits};
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
+
+use crate::server::{Server, ok};
 
 pub const NAMES: [&str; 4] = [
     "train-images-idx3-ubyte",
@@ -51,84 +51,70 @@ pub fn write_set(folder: &Path, names: [&str; 4], contents: &[Vec<u8>; 4]) {
     }
 }
 
-/// Settings that look for the small set in this cache and at these mirrors, and do not wait long.
-pub fn settings(cache: &Path, mirrors: &[&str]) -> Settings {
-    let contents = small_set();
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Settings without folders and mirrors, for this cache, with short time limits.
+pub fn cache_only(cache: &Path) -> Settings {
+    let nowhere = Location { folder: None, mirrors: vec![], files: vec![] };
     Settings {
+        mnist: nowhere.clone(),
+        fashion: nowhere.clone(),
+        kmnist: nowhere.clone(),
+        qmnist: nowhere.clone(),
+        emnist: nowhere,
         cache_dir: Some(cache.to_path_buf()),
-        mirrors: mirrors.iter().map(|url| url.to_string()).collect(),
         time_limits: TimeLimits {
             connect: Duration::from_secs(5),
             read: Duration::from_millis(1500),
             total: Duration::from_millis(4000),
         },
-        files: [0, 1, 2, 3].map(|i| RemoteFile {
-            name: NAMES[i].to_string(),
-            suffix: ".gz".to_string(),
-            bytes: contents[i].len() as u64..=contents[i].len() as u64,
-            sha256: Sha256::digest(&contents[i]).iter().map(|b| format!("{b:02x}")).collect(),
-        }),
         ..Settings::default()
     }
 }
 
-/// An HTTP server on 127.0.0.1 that lives as long as the test program.
-pub struct Server {
-    pub url: String,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    /// `answer` gets the requested file's name and the connection, and writes the whole answer.
-    pub fn new(
-        answer: impl Fn(&str, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
-    ) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/mnist/", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (log, answer) = (requests.clone(), Arc::new(answer));
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (log, answer) = (log.clone(), answer.clone());
-                thread::spawn(move || -> io::Result<()> {
-                    let mut stream = stream?;
-                    let mut lines = BufReader::new(stream.try_clone()?).lines();
-                    let first = lines.next().unwrap_or(Ok(String::new()))?;
-                    while !lines.next().unwrap_or(Ok(String::new()))?.is_empty() {}
-                    let path = first.split(' ').nth(1).unwrap_or_default();
-                    let name = path.strip_prefix("/mnist/").unwrap_or(path).to_string();
-                    log.lock().unwrap().push(name.clone());
-                    answer(&name, &mut stream)
-                });
-            }
-        });
-        Server { url, requests }
-    }
-
-    /// A server that has the small set.
-    pub fn good() -> Server {
-        Server::new(|name, stream| ok(stream, &archive(name)))
-    }
-
-    /// The names asked for so far, sorted.
-    pub fn requests(&self) -> Vec<String> {
-        let mut names = self.requests.lock().unwrap().clone();
-        names.sort();
-        names
+/// Settings that look for the small set in this cache and at these mirrors.
+pub fn settings(cache: &Path, mirrors: &[&str]) -> Settings {
+    let contents = small_set();
+    let file = |i: usize| RemoteFile {
+        name: NAMES[i].to_string(),
+        suffix: ".gz".to_string(),
+        bytes: contents[i].len() as u64..=contents[i].len() as u64,
+        checksum: Checksum::Sha256OfContent(hex(&Sha256::digest(&contents[i]))),
+    };
+    Settings {
+        mnist: Location {
+            folder: None,
+            mirrors: mirrors.iter().map(|url| url.to_string()).collect(),
+            files: (0..4).map(file).collect(),
+        },
+        ..cache_only(cache)
     }
 }
 
-/// What a good server sends for `<name>.gz`.
+/// A location of files that are published with the MD5 sums of the archives.
+pub fn location(mirror: &str, files: &[(String, Vec<u8>)]) -> Location {
+    let file = |(name, archive): &(String, Vec<u8>)| RemoteFile {
+        name: name.clone(),
+        suffix: String::new(),
+        bytes: 1..=100_000_000,
+        checksum: Checksum::Md5OfDownload(hex(&Md5::digest(archive))),
+    };
+    Location {
+        folder: None,
+        mirrors: vec![mirror.to_string()],
+        files: files.iter().map(file).collect(),
+    }
+}
+
+/// A server that has the small set.
+pub fn good_server() -> Server {
+    Server::new(|name, stream| ok(stream, &archive(name)))
+}
+
+/// The content of `<name>.gz` on a good server.
 pub fn archive(name: &str) -> Vec<u8> {
     let index = NAMES.iter().position(|known| format!("{known}.gz") == name).unwrap();
     gzip(&small_set()[index])
-}
-
-pub fn ok(stream: &mut TcpStream, body: &[u8]) -> io::Result<()> {
-    head(stream, body.len())?;
-    stream.write_all(body)
-}
-
-pub fn head(stream: &mut TcpStream, length: usize) -> io::Result<()> {
-    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
 }

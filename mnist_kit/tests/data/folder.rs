@@ -1,4 +1,4 @@
-//! Folders of four IDX files under every spelling, and what is said when they do not fit.
+//! Folders of four IDX files: spellings of the names, and messages if the files do not fit.
 
 use crate::fixture::{NAMES, gzip, idx, small_set, write_set};
 use mnist_kit::data::{Mnist, Settings, Source};
@@ -31,10 +31,10 @@ fn every_spelling_of_the_names_loads() {
             "test-labels-idx1-ubyte",
         ],
         [
-            "emnist-letters-train-images-idx3-ubyte",
-            "emnist-letters-train-labels-idx1-ubyte",
-            "emnist-letters-test-images-idx3-ubyte",
-            "emnist-letters-test-labels-idx1-ubyte",
+            "qmnist-train-images-idx3-ubyte",
+            "qmnist-train-labels-idx1-ubyte",
+            "qmnist-test-images-idx3-ubyte",
+            "qmnist-test-labels-idx1-ubyte",
         ],
     ];
     for names in spellings {
@@ -64,16 +64,15 @@ fn an_archive_beside_its_unpacked_file_is_no_second_set() {
 }
 
 #[test]
-fn sizes_and_classes_are_the_files_own() {
+fn sizes_are_the_files_own() {
     let folder = tempdir().unwrap();
     let contents =
-        [idx(&[2, 3, 5], &[1; 30]), idx(&[2], &[1, 26]), idx(&[0, 3, 5], &[]), idx(&[0], &[])];
+        [idx(&[2, 3, 5], &[1; 30]), idx(&[2], &[1, 9]), idx(&[0, 3, 5], &[]), idx(&[0], &[])];
     write_set(folder.path(), NAMES, &contents);
-    let letters = Mnist::from_dir(folder.path()).unwrap();
-    assert_eq!(letters.train.image_shape(), [1, 3, 5]);
-    assert_eq!((letters.train.num_classes(), letters.test.num_classes()), (27, 27));
-    assert!(letters.test.is_empty());
-    assert_eq!(letters.table().rows()[1], ["test", "0", "1×3×5", "27"]);
+    let mnist = Mnist::from_dir(folder.path()).unwrap();
+    assert_eq!(mnist.train.image_shape(), [1, 3, 5]);
+    assert!(mnist.test.is_empty());
+    assert_eq!(mnist.table().rows()[1], ["test", "0", "1×3×5", "10"]);
 }
 
 #[test]
@@ -114,13 +113,11 @@ fn missing_and_mismatched_files_are_named() {
 fn a_data_folder_that_cannot_be_used_is_an_error_though_the_cache_is_good() {
     let folder = tempdir().unwrap();
     write_set(&folder.path().join("mnist"), NAMES, &small_set());
-    let settings = Settings {
-        data_dir: Some("no/such/folder".into()),
-        ..crate::fixture::settings(folder.path(), &[])
-    };
+    let mut settings = crate::fixture::settings(folder.path(), &[]);
+    settings.mnist.folder = Some("no/such/folder".into());
     let message = Mnist::load_with(&settings).unwrap_err().to_string();
     assert!(message.contains("MNIST_KIT_DATA") && message.contains("no/such/folder"), "{message}");
-    let settings = Settings { data_dir: Some(folder.path().join("mnist")), ..settings };
+    settings.mnist.folder = Some(folder.path().join("mnist"));
     let mnist = Mnist::load_with(&settings).unwrap();
     assert_eq!(mnist.source(), &Source::Folder(folder.path().join("mnist")));
 }
@@ -135,14 +132,12 @@ fn quick_mode_keeps_a_slice_and_says_so() {
         idx(&[400], &[4; 400]),
     ];
     write_set(folder.path(), NAMES, &contents);
-    let settings = Settings {
-        data_dir: Some(folder.path().to_path_buf()),
-        quick: true,
-        ..Settings::default()
-    };
+    let mut settings = Settings { quick: true, ..Settings::default() };
+    settings.mnist.folder = Some(folder.path().to_path_buf());
     let mnist = Mnist::load_with(&settings).unwrap();
     assert_eq!((mnist.train.len(), mnist.test.len()), (2000, 400));
     let text = format!("quick mode: a slice of folder {}", folder.path().display());
     assert_eq!(mnist.source().to_string(), text);
     assert!(!mnist.is_generated());
+    assert_eq!(mnist.quick_or(1, 10), 1);
 }

@@ -1,4 +1,4 @@
-//! The kit's own digits: repeatable, balanced, and a task that can be learnt.
+//! The kit's own digits: repeatable, balanced, and learnable.
 
 use mnist_kit::data::{Mnist, Split};
 use tch::{Kind, Tensor};

@@ -1,4 +1,4 @@
-//! The IDX reader: what it takes, and that nothing else passes or panics.
+//! The IDX reader: files that it takes, and damaged ones that it refuses.
 
 use crate::fixture::{gzip, idx};
 use mnist_kit::data::{read_images, read_labels};
@@ -44,6 +44,26 @@ fn labels_are_int64() {
     let labels = read_labels(&path).unwrap();
     assert_eq!(labels.kind(), tch::Kind::Int64);
     assert_eq!(Vec::<i64>::try_from(labels).unwrap(), [0, 9, 200, 255]);
+}
+
+#[test]
+fn labels_of_qmnist_are_the_first_of_eight_integers() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("labels");
+    let header = |rows: u8, columns: u8| [0, 0, 12, 2, 0, 0, 0, rows, 0, 0, 0, columns];
+    let row = |label: i32| [label, 4, 12, 99_999, 1, 2, 3, 4].map(i32::to_be_bytes).concat();
+    let write = |header: &[u8], rows: &[i32]| {
+        let rows: Vec<u8> = rows.iter().flat_map(|&label| row(label)).collect();
+        fs::write(&path, [header, &rows].concat()).unwrap();
+        read_labels(&path)
+    };
+    let labels = write(&header(3, 8), &[7, 0, 9]).unwrap();
+    assert_eq!(Vec::<i64>::try_from(labels).unwrap(), [7, 0, 9]);
+    let text = |result: anyhow::Result<tch::Tensor>| format!("{:#}", result.unwrap_err());
+    let message = text(write(&header(2, 8), &[7, -1]));
+    assert!(message.contains("label -1 at index 1, expected 0 to 255"), "{message}");
+    assert!(text(write(&header(3, 8), &[7, 0])).contains("ends after 64 of the 96 bytes"));
+    assert!(text(write(&header(3, 0), &[])).contains("rows of 0 integers"));
 }
 
 #[test]

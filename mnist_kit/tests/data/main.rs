@@ -1,8 +1,12 @@
-//! Where the data comes from: readers, folders, cache, downloads, generated digits.
+//! The data room: readers, folders, named sets, cache, downloads, splits, batches.
 
-#[cfg(feature = "parquet")]
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/server.rs"]
+mod server;
+
+mod batches;
+mod classes;
 mod download;
 mod fixture;
 mod folder;
@@ -11,3 +15,5 @@ mod idx;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod real;
+mod sets;
+mod split;

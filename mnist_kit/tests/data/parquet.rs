@@ -7,7 +7,7 @@ use proptest::test_runner::TestRunner;
 use std::fs;
 use tempfile::{TempDir, tempdir};
 
-/// A folder of shards from the Python script; without Python the test says that it is skipped.
+/// A folder of shards from the Python script, `None` if Python is missing and may be.
 fn shards(case: Option<&str>) -> Option<TempDir> {
     let folder = tempdir().unwrap();
     let path = folder.path().to_str().expect("a UTF-8 path");
@@ -22,7 +22,7 @@ fn pixels(index: i64) -> Vec<u8> {
 
 #[test]
 fn shards_load_in_order_with_their_pixels() {
-    for case in [None, Some("colour")] {
+    for case in [None, Some("color")] {
         let Some(folder) = shards(case) else { return };
         let mnist = Mnist::from_parquet_dir(folder.path()).unwrap();
         assert_eq!(mnist.train.images().size(), [23, 1, 28, 28]);
@@ -43,11 +43,11 @@ fn shards_load_in_order_with_their_pixels() {
 #[test]
 fn wrong_shards_are_named_with_row_and_column() {
     for (case, expected) in [
-        ("broken-png", "row 7: the image is no readable PNG"),
+        ("broken-png", "row 7: the image is not a readable PNG"),
         ("mixed-sizes", "row 7: an image of 20×28 pixels, the first has 28×28"),
         ("null-image", "row 7: column image.bytes is null"),
         ("null-label", "row 7: column label is null"),
-        ("label-range", "row 7: label -1, expected 0 to 255"),
+        ("label-range", "row 7: label -1, expected 0 to 9"),
         ("no-label", "no column label; there are image.bytes, image.path, digit"),
         ("no-image", "no column image.bytes; there are image, label"),
         ("text-label", "column label is BYTE_ARRAY, expected one INT64"),
@@ -70,7 +70,7 @@ fn folders_without_shards_and_files_that_are_no_parquet_are_errors() {
     assert!(load().contains("train-0.parquet: "));
 }
 
-/// Bytes that were changed in any place, also in the footer: an error, or another picture, never a panic.
+/// Bytes changed anywhere, also in the footer, give an error or another picture, never a panic.
 #[test]
 fn mutated_shards_never_panic() {
     let Some(folder) = shards(None) else { return };
@@ -94,4 +94,16 @@ fn mutated_shards_never_panic() {
         fs::write(&mutated, &whole[..end]).unwrap();
         assert!(Mnist::from_parquet(&[&mutated], &[&test]).is_err(), "{end} bytes");
     }
+}
+
+#[test]
+fn class_names_come_from_the_feature_or_from_a_file() {
+    let Some(folder) = shards(Some("names")) else { return };
+    let load = || Mnist::from_parquet_dir(folder.path());
+    assert_eq!(load().unwrap().train.class_name(3), "three");
+    fs::write(folder.path().join("classes.txt"), "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n").unwrap();
+    assert_eq!(load().unwrap().train.class_name(3), "d");
+    fs::write(folder.path().join("classes.txt"), "a\nb\n").unwrap();
+    let message = format!("{:#}", load().unwrap_err());
+    assert!(message.contains("row 2: label 2, expected 0 to 1: classes.txt names 2"), "{message}");
 }

@@ -1,23 +1,14 @@
 //! MNIST itself, from the folder `MNIST_KIT_DATA`.
 
+use crate::common::mnist_folder;
 use mnist_kit::data::{Mnist, Settings, Source};
-use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 use tempfile::tempdir;
 
-/// The folder with MNIST; without it the test says that it is skipped.
-fn folder(test: &str) -> Option<PathBuf> {
-    let folder = env::var_os("MNIST_KIT_DATA").filter(|folder| !folder.is_empty());
-    if folder.is_none() {
-        println!("skipped: {test}, because MNIST_KIT_DATA names no folder with MNIST");
-    }
-    folder.map(PathBuf::from)
-}
-
 #[test]
 fn mnist_has_its_published_sizes_labels_and_classes() {
-    let Some(folder) = folder("published sizes of MNIST") else { return };
+    let Some(folder) = mnist_folder() else { return };
     let mnist = Mnist::from_dir(folder).unwrap();
     assert_eq!(mnist.train.images().size(), [60_000, 1, 28, 28]);
     assert_eq!(mnist.test.images().size(), [10_000, 1, 28, 28]);
@@ -31,10 +22,10 @@ fn mnist_has_its_published_sizes_labels_and_classes() {
     assert!((mean - 0.1307).abs() < 5e-5 && (std - 0.3081).abs() < 5e-5, "{mean} {std}");
 }
 
-/// Unpacked into a cache, the files pass the sums that are built in.
+/// Unpacked into a cache, the files match the built-in sums.
 #[test]
 fn mnist_matches_the_published_sums() {
-    let Some(folder) = folder("sums of MNIST") else { return };
+    let Some(folder) = mnist_folder() else { return };
     let cache = tempdir().unwrap();
     fs::create_dir(cache.path().join("mnist")).unwrap();
     let settings = Settings {
@@ -42,7 +33,7 @@ fn mnist_matches_the_published_sums() {
         offline: true,
         ..Settings::default()
     };
-    for file in &settings.files {
+    for file in &settings.mnist.files {
         let target = cache.path().join("mnist").join(&file.name);
         let plain = folder.join(&file.name);
         if plain.exists() {
@@ -58,20 +49,18 @@ fn mnist_matches_the_published_sums() {
     assert_eq!((mnist.train.len(), mnist.test.len()), (60_000, 10_000));
 }
 
-/// The part of another process in the test below; alone it does nothing.
+/// Runs in another process for the test below.
 #[test]
+#[ignore = "a part of another test"]
 fn child() {
-    if env::var_os("TEST_LOAD").is_some() {
-        println!("\n{}", Mnist::load().unwrap());
-    }
+    println!("\n{}", Mnist::load().unwrap());
 }
 
 #[test]
 fn load_follows_the_environment() {
-    let Some(folder) = folder("MNIST_KIT_DATA in another process") else { return };
+    let Some(folder) = mnist_folder() else { return };
     let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "real::child", "--nocapture"])
-        .env("TEST_LOAD", "1")
+        .args(["--exact", "real::child", "--nocapture", "--ignored"])
         .env("MNIST_KIT_DATA", &folder)
         .env("MNIST_KIT_QUICK", "1")
         .output()

@@ -2,7 +2,7 @@
 
 usage: make_parquet.py FOLDER [CASE]
 
-A case makes the second training shard wrong in one way. Pixels of image i: (31 i + 7 row + 3 column) mod 256; its label: i mod 10.
+A case makes the second training shard wrong in one way, or names the classes in words. Pixels of image i: (31 i + 7 row + 3 column) mod 256; its label: i mod 10.
 """
 
 import io
@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-FEATURES = {"image": {"_type": "Image"}, "label": {"names": [str(digit) for digit in range(10)], "_type": "ClassLabel"}}
+WORDS = "zero one two three four five six seven eight nine".split()
+NAMES = WORDS if "names" in sys.argv[2:] else [str(digit) for digit in range(10)]
+FEATURES = {"image": {"_type": "Image"}, "label": {"names": NAMES, "_type": "ClassLabel"}}
 
 
 def png(index, width=28, height=28, mode="L"):
@@ -27,7 +29,7 @@ def png(index, width=28, height=28, mode="L"):
 
 
 def write(path, indices, case=None):
-    images = [{"bytes": png(index, mode="RGB" if case == "colour" else "L"), "path": None} for index in indices]
+    images = [{"bytes": png(index, mode="RGB" if case == "color" else "L"), "path": None} for index in indices]
     labels = [index % 10 for index in indices]
     if case == "broken-png":
         images[7]["bytes"] = images[7]["bytes"][:60]
