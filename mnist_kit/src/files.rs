@@ -3,6 +3,7 @@
 use crate::Result;
 use anyhow::Context;
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Lets `write` fill a file beside `path`, then renames it to `path`; makes missing folders.
@@ -18,10 +19,30 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> R
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let aside = builder.tempfile_in(folder)?;
         write(aside.path())?;
+        // Without this, a power cut after the rename could leave an empty file.
+        File::open(aside.path())?.sync_all()?;
         aside.persist(path)?;
+        #[cfg(unix)]
+        File::open(folder)?.sync_all()?;
         Ok(())
     };
     replace().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// [`replace`], with the file that was at `path` kept as `previous`.
+pub(crate) fn replace_keeping(
+    path: &Path,
+    previous: &Path,
+    write: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    replace(path, |aside| {
+        write(aside)?;
+        // The new file is complete. Until it is renamed to `path`, `previous` is the newest one.
+        if path.exists() {
+            std::fs::rename(path, previous)?;
+        }
+        Ok(())
+    })
 }
 
 /// Writes a file as a whole or not at all: aside first, then renamed to `path`. Makes missing folders.

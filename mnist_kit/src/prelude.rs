@@ -17,8 +17,8 @@ pub use crate::plot::{
 };
 pub use crate::table::{Table, percent, thousands};
 pub use crate::train::{
-    Adam, AdamW, CostLines, EpochLines, EpochRecord, History, Loss, LossLines, Optimizer, Progress,
-    Schedule, Sgd, Silent, fit,
+    Adam, AdamW, BatchRecord, EpochRecord, History, Loss, Measure, Progress, Report, Schedule, Sgd,
+    Silent, fit,
 };
 pub use crate::transform::{
     Compose, IMAGENET, RandomAffine, RandomRotation, gaussian_blur, sobel_magnitude, sobel_x,

@@ -7,6 +7,8 @@ use anyhow::{Context, ensure};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
 /// How a split is cut into batches. Made by [`Split::batches`].
@@ -36,7 +38,37 @@ pub struct Batches {
     device: Device,
 }
 
+/// The content of a stream of batches as data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BatchesDescription {
+    /// SHA-256 of the images and labels.
+    content: String,
+    images: usize,
+    batch_size: usize,
+    transform: Compose,
+    shuffle: Option<u64>,
+    drop_last: bool,
+}
+
+/// The bytes of a tensor's values, in order.
+pub(crate) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
+    let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
+    let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+    Ok(bytes)
+}
+
 impl Split {
+    /// SHA-256 of dtypes, shapes and values of the images and labels, in hexadecimal digits.
+    pub(crate) fn digest(&self) -> Result<String> {
+        let mut digest = Sha256::new();
+        for tensor in [self.images(), self.labels()] {
+            digest.update(format!("{:?} {:?}\n", tensor.kind(), tensor.size()));
+            digest.update(bytes_of(tensor)?);
+        }
+        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// Cuts the split into batches: in order, the last one possibly smaller, on the CPU, as bytes,
     /// until the methods of [`Batches`] say otherwise.
     ///
@@ -116,15 +148,22 @@ impl Batches {
         epoch_rng(self.shuffle.unwrap_or_default(), epoch).random()
     }
 
-    /// What decides the contents of the batches, in words; data sets are told apart by how often each
-    /// class occurs.
-    pub(crate) fn settings(&self) -> Result<String> {
+    /// Everything that decides the content of the batches, for the identity of a run.
+    pub(crate) fn description(&self) -> Result<BatchesDescription> {
         let Batches { split, batch_size, transform, shuffle, drop_last, .. } = self;
-        let class_counts = split.class_counts()?;
-        Ok(format!(
-            "{:?} images of the classes in batches of {batch_size}, {transform:?}, shuffle {shuffle:?}, drop_last {drop_last}",
-            class_counts.counts()
-        ))
+        Ok(BatchesDescription {
+            content: split.digest()?,
+            images: split.len(),
+            batch_size: *batch_size,
+            transform: transform.clone(),
+            shuffle: *shuffle,
+            drop_last: *drop_last,
+        })
+    }
+
+    /// Two fixed images and their labels, transformed as in the first epoch.
+    pub(crate) fn probe(&self) -> Result<(Tensor, Tensor)> {
+        Batches { split: self.split.head(2), batch_size: 2, ..self.in_order() }.first()
     }
 
     /// The batches of one epoch, counted from 1.

@@ -13,6 +13,7 @@ mod source;
 mod split;
 
 pub use batches::{Batches, Epoch};
+pub(crate) use batches::{BatchesDescription, bytes_of};
 pub use download::{RemoteFile, TimeLimits, download};
 pub use idx::{read_images, read_labels};
 pub use mnist::Mnist;

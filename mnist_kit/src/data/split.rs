@@ -6,6 +6,7 @@ use anyhow::{bail, ensure};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 /// Images and labels of one split (train or test), resident in memory.
@@ -17,6 +18,7 @@ pub struct Split {
     images: Tensor,
     labels: Tensor,
     num_classes: i64,
+    class_names: Arc<[String]>,
     note: Option<String>,
 }
 
@@ -27,6 +29,7 @@ impl Clone for Split {
             images: self.images.shallow_clone(),
             labels: self.labels.shallow_clone(),
             num_classes: self.num_classes,
+            class_names: self.class_names.clone(),
             note: self.note.clone(),
         }
     }
@@ -65,7 +68,8 @@ impl Split {
                 bail!("{name}: labels run from {low} to {high}, expected 0 to {}", num_classes - 1);
             }
         }
-        Ok(Split { name: name.to_string(), images, labels, num_classes, note: None })
+        let class_names = (0..num_classes).map(|class| class.to_string()).collect();
+        Ok(Split { name: name.to_string(), images, labels, num_classes, class_names, note: None })
     }
 
     /// What this split is called, for example `train`.
@@ -113,7 +117,12 @@ impl Split {
     /// ```
     pub fn with_images(&self, images: Tensor) -> Result<Split> {
         let split = Split::new(&self.name, images, self.labels.shallow_clone(), self.num_classes)?;
-        Ok(split.with_note(self.note.clone()))
+        Ok(Split { class_names: self.class_names.clone(), ..split.with_note(self.note.clone()) })
+    }
+
+    /// The names of the classes, in the order of the labels; "0", "1", … where none were given.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
     }
 
     /// How many classes the labels can name.

@@ -1,35 +1,37 @@
-//! Whether a model is as sure as it should be.
+//! Calibration: confidence against accuracy.
 
 use super::Evaluation;
 use crate::Result;
-use crate::table::Table;
+use crate::table::{Table, percent};
 use anyhow::ensure;
+use std::fmt;
 use tch::Kind;
 
-/// How confidences are sorted into bins.
+/// The division of confidences into bins.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bins {
-    /// This many intervals of equal width; the last one includes 1, the others not their upper end.
+    /// Intervals of equal width, this many. The last one includes 1; the others exclude their upper end.
     EqualWidth(usize),
-    /// This many groups of (almost) equal size, in the order of confidence.
+    /// Groups of (almost) equal size in the order of confidence, this many.
     EqualMass(usize),
 }
 
 /// The predictions of a bin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bin {
-    /// Least and greatest confidence that belong to it, 0–1.
+    /// Lowest and highest confidence of the bin, 0–1.
     pub range: (f64, f64),
-    /// How many predictions it has.
+    /// Number of predictions.
     pub count: usize,
-    /// Their mean confidence, 0–1; 0 in an empty bin.
+    /// Mean confidence of the predictions, 0–1; 0 in an empty bin.
     pub confidence: f64,
-    /// Share of them that are right, 0–1; 0 in an empty bin.
+    /// Fraction of correct predictions, 0–1; 0 in an empty bin.
     pub accuracy: f64,
 }
 
-/// Confidence against accuracy, bin by bin. A well calibrated model is right in 80 % of the cases in
-/// which it is 80 % sure.
+/// Confidence against accuracy, bin by bin.
+///
+/// A well-calibrated model is right in 80 % of the cases in which its confidence is 80 %.
 ///
 /// ```
 /// use mnist_kit::eval::{Bins, Reliability};
@@ -50,12 +52,12 @@ impl Reliability {
     /// Sorts predictions with their confidences (0–1) into bins.
     ///
     /// # Errors
-    /// When there are no predictions or no bins, the numbers of confidences and answers differ, or a
-    /// confidence is not in 0–1.
+    /// When there are no predictions or no bins, the two slices differ in length, or a confidence is not
+    /// in 0–1.
     pub fn new(confidences: &[f64], right: &[bool], bins: Bins) -> Result<Reliability> {
         ensure!(
             confidences.len() == right.len() && !right.is_empty(),
-            "{} confidences and {} answers, expected as many of each, at least one",
+            "{} confidences and {} predictions, expected the same number of each, at least one",
             confidences.len(),
             right.len()
         );
@@ -104,13 +106,13 @@ impl Reliability {
         &self.bins
     }
 
-    /// What figures of this have to say, see [`Split::note`](crate::data::Split::note).
+    /// The note that figures show, see [`Split::note`](crate::data::Split::note).
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    /// Expected calibration error (Guo and others, 2017): the distance of confidence from accuracy,
-    /// averaged over the bins with their counts as weights; 0 is perfect, 1 the worst.
+    /// Expected calibration error (Guo et al., 2017): the absolute difference between confidence and
+    /// accuracy, averaged over the bins with their counts as weights. 0 is perfect, 1 the worst.
     pub fn ece(&self) -> f64 {
         let gap = |bin: &Bin| bin.count as f64 * (bin.confidence - bin.accuracy).abs();
         self.bins.iter().map(gap).sum::<f64>() / self.total as f64
@@ -118,14 +120,14 @@ impl Reliability {
 
     /// The bins as a table.
     pub fn table(&self) -> Table {
-        let header = ["confidence", "predictions", "mean confidence %", "accuracy %"];
+        let header = ["confidence", "predictions", "mean confidence", "accuracy"];
         let mut table = Table::new(header).note(self.note());
         for bin in self.bins.iter().filter(|bin| bin.count > 0) {
             table.push([
                 format!("{:.2} – {:.2}", bin.range.0, bin.range.1),
                 bin.count.to_string(),
-                format!("{:.1}", 100.0 * bin.confidence),
-                format!("{:.1}", 100.0 * bin.accuracy),
+                percent(bin.confidence),
+                percent(bin.accuracy),
             ]);
         }
         table
@@ -137,18 +139,21 @@ impl Reliability {
     }
 }
 
+impl fmt::Display for Reliability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.table().fmt(f)
+    }
+}
+
 impl Evaluation {
-    /// How sure the model was of each answer, 0–1, and whether it was right, in the split's order.
-    ///
-    /// # Errors
-    /// When libtorch cannot compute it, for lack of memory for example.
+    /// The confidence of each prediction, 0–1, and whether it is correct, in the split's order.
     pub fn confidences(&self) -> Result<(Vec<f64>, Vec<bool>)> {
-        let (shares, predictions) = self.probabilities()?.f_max_dim(1, false)?;
+        let (confidences, predictions) = self.probabilities()?.f_max_dim(1, false)?;
         let right = predictions.f_eq_tensor(self.labels())?;
-        Ok((Vec::try_from(shares.f_to_kind(Kind::Double)?)?, Vec::try_from(right)?))
+        Ok((Vec::try_from(confidences.f_to_kind(Kind::Double)?)?, Vec::try_from(right)?))
     }
 
-    /// Confidence against accuracy.
+    /// Sorts the predictions into bins by confidence.
     ///
     /// # Errors
     /// When there are no bins.
@@ -158,12 +163,8 @@ impl Evaluation {
         Ok(Reliability { note, ..Reliability::new(&confidences, &right, bins)? })
     }
 
-    /// Brier score (Brier, 1950): the squared distance of the probabilities from 1 for the label's class
-    /// and 0 for the others, summed over the classes and averaged over the images; 0 is perfect, 2 the
-    /// worst.
-    ///
-    /// # Errors
-    /// When libtorch cannot compute it, for lack of memory for example.
+    /// Brier score (Brier, 1950): the squared difference between the probabilities and the one-hot
+    /// label, summed over the classes and averaged over the images. 0 is perfect, 2 the worst.
     pub fn brier(&self) -> Result<f64> {
         let classes = self.logits().size()[1];
         let truth = self.labels().f_one_hot(classes)?.f_to_kind(Kind::Double)?;
@@ -172,8 +173,8 @@ impl Evaluation {
         Ok(by_image.f_mean(Kind::Double)?.f_double_value(&[])?)
     }
 
-    /// The same answers with their logits divided by `temperature`: above 1 less sure, below 1 surer;
-    /// the most probable class stays.
+    /// Divides the logits by `temperature`. Above 1 the confidences fall, below 1 they rise; the
+    /// predicted classes stay.
     ///
     /// # Errors
     /// When the temperature is not a finite number above 0.
@@ -185,12 +186,11 @@ impl Evaluation {
         self.with_logits(self.logits().f_div_scalar(temperature)?)
     }
 
-    /// The temperature (Guo and others, 2017) that makes the mean cross-entropy of these answers least,
-    /// in 0.01–100. Take it from a validation set, and apply it to the test set with
-    /// [`with_temperature`](Evaluation::with_temperature).
+    /// The temperature in 0.01–100 that minimizes the mean cross-entropy of these predictions (Guo et
+    /// al., 2017).
     ///
-    /// # Errors
-    /// When libtorch cannot compute it, for lack of memory for example.
+    /// Take it from a validation set, and apply it to the test set with
+    /// [`with_temperature`](Evaluation::with_temperature).
     pub fn best_temperature(&self) -> Result<f64> {
         let logits = self.logits().f_to_kind(Kind::Double)?;
         // The loss is convex in the inverse temperature, so its slope there changes sign once.
@@ -206,7 +206,7 @@ impl Evaluation {
             Ok(expected.f_sub(&truth)?.f_mean(Kind::Double)?.f_double_value(&[])?)
         };
         let (mut low, mut high) = (0.01_f64, 100.0_f64);
-        // Halving the interval of logarithms fifty times leaves nothing to wish for.
+        // Fifty bisection steps reach f64 precision.
         for _ in 0..50 {
             let middle = (low * high).sqrt();
             if slope(middle)? > 0.0 { high = middle } else { low = middle }

@@ -1,18 +1,21 @@
 //! The confusion matrix.
 
 use crate::Result;
-use crate::table::{Table, thousands};
+use crate::table::{Table, percent, thousands};
 use anyhow::ensure;
+use std::fmt;
 
 /// Counts of images by true class (row) and predicted class (column), as scikit-learn lays it out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfusionMatrix {
     counts: Vec<Vec<u64>>,
+    class_names: Vec<String>,
     note: Option<String>,
 }
 
 impl ConfusionMatrix {
-    /// Counts pairs of true and predicted class, each in `0..num_classes`.
+    /// Counts pairs of true and predicted class, each in `0..num_classes`. Classes are named "0", "1", …
+    /// until [`with_class_names`](ConfusionMatrix::with_class_names) says otherwise.
     ///
     /// # Errors
     /// When the lengths differ or a class is out of range.
@@ -43,16 +46,44 @@ impl ConfusionMatrix {
             );
             counts[truth as usize][predicted as usize] += 1;
         }
-        Ok(ConfusionMatrix { counts, note: None })
+        let class_names = (0..num_classes).map(|class| class.to_string()).collect();
+        Ok(ConfusionMatrix { counts, class_names, note: None })
     }
 
-    /// The matrix with a note that its tables and figures show, see
-    /// [`Split::note`](crate::data::Split::note).
+    /// Sets the names that tables and figures write for the classes.
+    ///
+    /// # Errors
+    /// When there is not one name for each class.
+    ///
+    /// ```
+    /// use mnist_kit::eval::ConfusionMatrix;
+    ///
+    /// let matrix = ConfusionMatrix::new(&[0, 1], &[0, 0], 2)?;
+    /// let matrix = matrix.with_class_names(&["Shirt".to_string(), "Dress".to_string()])?;
+    /// assert_eq!(matrix.top_mistakes_table(1).rows()[0], ["Dress", "Shirt", "1"]);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn with_class_names(self, names: &[String]) -> Result<ConfusionMatrix> {
+        ensure!(
+            names.len() == self.counts.len(),
+            "{} names for {} classes, expected one for each",
+            names.len(),
+            self.counts.len()
+        );
+        Ok(ConfusionMatrix { class_names: names.to_vec(), ..self })
+    }
+
+    /// The names of the classes.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// Sets the note that tables and figures show, see [`Split::note`](crate::data::Split::note).
     pub fn with_note(self, note: Option<String>) -> ConfusionMatrix {
         ConfusionMatrix { note, ..self }
     }
 
-    /// What every table and figure of this matrix has to say.
+    /// The note that tables and figures show.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
@@ -62,8 +93,8 @@ impl ConfusionMatrix {
         &self.counts
     }
 
-    /// Each row divided by its sum: the share of a true class that went to each prediction.
-    /// The row of a class without images is all 0.
+    /// Each row divided by its sum: the fraction of a true class that received each prediction. The row
+    /// of a class without images is all 0.
     pub fn normalized(&self) -> Vec<Vec<f64>> {
         self.counts
             .iter()
@@ -74,7 +105,7 @@ impl ConfusionMatrix {
             .collect()
     }
 
-    /// Share of each class's images that were classified right, 0–1 (scikit-learn's recall by
+    /// Fraction of each class's images that were classified correctly, 0–1 (scikit-learn's recall by
     /// class); `None` for a class without images.
     pub fn per_class_accuracy(&self) -> Vec<Option<f64>> {
         self.counts
@@ -87,23 +118,23 @@ impl ConfusionMatrix {
             .collect()
     }
 
-    /// Images, right ones and accuracy of each class, as a table.
+    /// Images, correct predictions and accuracy of each class as a table.
     pub fn per_class_table(&self) -> Table {
         let mut table = Table::new(["class", "images", "right", "accuracy"]).note(self.note());
         for (class, (row, accuracy)) in
             self.counts.iter().zip(self.per_class_accuracy()).enumerate()
         {
             table.push([
-                class.to_string(),
+                self.class_names[class].clone(),
                 thousands(row.iter().sum::<u64>() as i64),
                 thousands(row[class] as i64),
-                accuracy.map_or("–".to_string(), |share| format!("{:.2}%", 100.0 * share)),
+                percent(accuracy.unwrap_or(f64::NAN)),
             ]);
         }
         table
     }
 
-    /// The most frequent mistakes: `(true class, predicted class, count)`, the most frequent first.
+    /// The most frequent mistakes as `(true class, predicted class, count)`, the most frequent first.
     pub fn top_mistakes(&self, count: usize) -> Vec<(usize, usize, u64)> {
         let mut mistakes: Vec<(usize, usize, u64)> = Vec::new();
         for (truth, row) in self.counts.iter().enumerate() {
@@ -120,10 +151,34 @@ impl ConfusionMatrix {
 
     /// The most frequent mistakes as a table.
     pub fn top_mistakes_table(&self, count: usize) -> Table {
-        let mut table = Table::new(["true", "taken for", "times"]).note(self.note());
+        let mut table = Table::new(["true", "predicted", "times"]).note(self.note());
         for (truth, predicted, times) in self.top_mistakes(count) {
-            table.push([truth.to_string(), predicted.to_string(), times.to_string()]);
+            let name = |class: usize| self.class_names[class].clone();
+            table.push([name(truth), name(predicted), times.to_string()]);
         }
         table
+    }
+
+    /// The counts as a table, one row for each true class.
+    pub fn table(&self) -> Table {
+        let header =
+            std::iter::once("true \\ predicted".to_string()).chain(self.class_names.clone());
+        let mut table = Table::new(header).note(self.note());
+        for (name, row) in self.class_names.iter().zip(&self.counts) {
+            let counts = row.iter().map(|&count| thousands(count as i64));
+            table.push(std::iter::once(name.clone()).chain(counts));
+        }
+        table
+    }
+
+    /// Shows the table in a notebook.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
+    }
+}
+
+impl fmt::Display for ConfusionMatrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.table().fmt(f)
     }
 }

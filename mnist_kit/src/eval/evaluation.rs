@@ -1,17 +1,21 @@
-//! A model measured on a whole split.
+//! The evaluation of a model on a whole split.
 
 use super::{ConfusionMatrix, Samples};
 use crate::Result;
 use crate::data::{Batches, Split};
 use crate::model::{Logits, predict};
-use crate::table::{Table, thousands};
+use crate::table::{Table, percent, thousands};
 use anyhow::ensure;
+use std::fmt;
 use tch::{Kind, Tensor, nn};
 
-/// Asks the model about every image of the batches' split and keeps the answers.
+/// Computes the model's predictions for every image of the batches' split, in evaluation mode and
+/// without gradients.
+///
+/// `model` is any module that maps a batch of images to logits `[N, classes]`.
 ///
 /// # Errors
-/// When there are no images, the model cannot take them, or a label is not among its classes.
+/// When there are no images, the model cannot process them, or a label is not among its classes.
 ///
 /// ```
 /// use mnist_kit::data::Mnist;
@@ -27,6 +31,7 @@ use tch::{Kind, Tensor, nn};
 /// let right = evaluation.correct()?.len();
 /// assert_eq!(right + evaluation.mistakes()?.len(), 50);
 /// assert_eq!(evaluation.accuracy(), right as f64 / 50.0);
+/// assert_eq!(evaluation.accuracy_percent(), 2.0 * right as f64);
 /// assert_eq!(evaluation.top_k_accuracy(10)?, 1.0);
 /// # Ok::<(), anyhow::Error>(())
 /// ```
@@ -34,11 +39,11 @@ pub fn evaluate(model: &(impl nn::ModuleT + ?Sized), batches: &Batches) -> Resul
     Evaluation::new(batches.split().clone(), predict(model, batches)?)
 }
 
-/// A model's answers to a split, and what they are worth. Made by [`evaluate`].
+/// The predictions of a model for a split, with their metrics. Made by [`evaluate`].
 #[derive(Debug)]
 pub struct Evaluation {
     split: Split,
-    answers: Logits,
+    output: Logits,
     labels: Vec<i64>,
     predictions: Vec<i64>,
     loss: f64,
@@ -46,9 +51,9 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    fn new(split: Split, answers: Logits) -> Result<Evaluation> {
-        let classes = answers.logits.size()[1];
-        let labels = Vec::<i64>::try_from(&answers.labels)?;
+    fn new(split: Split, output: Logits) -> Result<Evaluation> {
+        let classes = output.logits.size()[1];
+        let labels = Vec::<i64>::try_from(&output.labels)?;
         let highest = labels.iter().copied().max().unwrap_or(0);
         ensure!(
             highest < classes,
@@ -56,29 +61,29 @@ impl Evaluation {
             split.name()
         );
         Ok(Evaluation {
-            loss: answers.loss()?,
-            accuracy: answers.accuracy()?,
-            predictions: Vec::<i64>::try_from(answers.predictions()?)?,
+            loss: output.loss()?,
+            accuracy: output.accuracy()?,
+            predictions: Vec::<i64>::try_from(output.predictions()?)?,
             labels,
             split,
-            answers,
+            output,
         })
     }
 
-    /// The same images and labels with other logits.
+    /// The evaluation of other logits for the same images and labels.
     pub(super) fn with_logits(&self, logits: Tensor) -> Result<Evaluation> {
-        let labels = self.answers.labels.shallow_clone();
+        let labels = self.output.labels.shallow_clone();
         Evaluation::new(self.split.clone(), Logits { logits, labels })
     }
 
-    /// The images.
+    /// The split that was evaluated.
     pub fn split(&self) -> &Split {
         &self.split
     }
 
     /// The labels, `[N]`, int64, in the split's order.
     pub fn labels(&self) -> &Tensor {
-        &self.answers.labels
+        &self.output.labels
     }
 
     /// Mean cross-entropy over the images.
@@ -86,9 +91,14 @@ impl Evaluation {
         self.loss
     }
 
-    /// Share of images classified right, 0–1.
+    /// Fraction of images classified correctly, 0–1.
     pub fn accuracy(&self) -> f64 {
         self.accuracy
+    }
+
+    /// [`accuracy`](Evaluation::accuracy) in percent, 0–100.
+    pub fn accuracy_percent(&self) -> f64 {
+        100.0 * self.accuracy
     }
 
     /// Number of images.
@@ -96,20 +106,17 @@ impl Evaluation {
         self.labels.len()
     }
 
-    /// Never: an evaluation has at least one image.
+    /// Always false: an evaluation has at least one image.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
     /// The logits, `[N, classes]`, float32, in the split's order.
     pub fn logits(&self) -> &Tensor {
-        &self.answers.logits
+        &self.output.logits
     }
 
     /// Softmax of the logits, `[N, classes]`, float32.
-    ///
-    /// # Errors
-    /// When libtorch cannot compute it, for lack of memory for example.
     pub fn probabilities(&self) -> Result<Tensor> {
         Ok(self.logits().f_softmax(1, Kind::Float)?)
     }
@@ -118,7 +125,7 @@ impl Evaluation {
         self.logits().size()[1] as usize
     }
 
-    /// Share of images whose label is among the `k` most probable classes, 0–1.
+    /// Fraction of images whose label is among the `k` most probable classes, 0–1.
     ///
     /// # Errors
     /// When `k` is 0 or above the number of classes.
@@ -129,31 +136,27 @@ impl Evaluation {
             "top {k} of {classes} classes: expected 1 to {classes}"
         );
         let (_, top) = self.logits().f_topk(k as i64, 1, true, true)?;
-        let hits = top.f_eq_tensor(&self.answers.labels.f_unsqueeze(1)?)?.f_any_dim(1, false)?;
+        let hits = top.f_eq_tensor(&self.output.labels.f_unsqueeze(1)?)?.f_any_dim(1, false)?;
         Ok(hits.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?.f_double_value(&[])?)
     }
 
-    /// How often each class was taken for each.
-    ///
-    /// # Errors
-    /// When libtorch cannot compute it, for lack of memory for example.
+    /// Counts the images by true and predicted class.
     pub fn confusion_matrix(&self) -> Result<ConfusionMatrix> {
         let matrix = ConfusionMatrix::new(&self.labels, &self.predictions, self.num_classes())?;
-        Ok(matrix.with_note(self.split.note().map(str::to_string)))
+        let matrix = matrix.with_note(self.split.note().map(str::to_string));
+        // The model may have more classes than the split has names.
+        match self.split.class_names() {
+            names if names.len() == self.num_classes() => matrix.with_class_names(names),
+            _ => Ok(matrix),
+        }
     }
 
-    /// The images classified right.
-    ///
-    /// # Errors
-    /// When libtorch cannot compute it, for lack of memory for example.
+    /// The images classified correctly.
     pub fn correct(&self) -> Result<Samples> {
         self.samples(|truth, predicted| truth == predicted)
     }
 
-    /// The images classified wrong.
-    ///
-    /// # Errors
-    /// When libtorch cannot compute it, for lack of memory for example.
+    /// The images classified incorrectly.
     pub fn mistakes(&self) -> Result<Samples> {
         self.samples(|truth, predicted| truth != predicted)
     }
@@ -164,7 +167,7 @@ impl Evaluation {
         Samples::new(&self.split, indices, &self.labels, &self.predictions, &self.probabilities()?)
     }
 
-    /// Loss, accuracy and counts in a table.
+    /// Counts, accuracy and mean loss as a table.
     pub fn table(&self) -> Table {
         let right = self.labels.iter().zip(&self.predictions).filter(|(a, b)| a == b).count();
         Table::new(["split", "images", "right", "wrong", "accuracy", "mean loss"])
@@ -174,7 +177,7 @@ impl Evaluation {
                 thousands(self.len() as i64),
                 thousands(right as i64),
                 thousands((self.len() - right) as i64),
-                format!("{:.2}%", 100.0 * self.accuracy),
+                percent(self.accuracy),
                 format!("{:.4}", self.loss),
             ])
     }
@@ -182,5 +185,11 @@ impl Evaluation {
     /// Shows the table in a notebook.
     pub fn evcxr_display(&self) {
         self.table().evcxr_display();
+    }
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.table().fmt(f)
     }
 }

@@ -1,4 +1,4 @@
-//! What a trained model gets right and wrong.
+//! Metrics and predictions of a trained model.
 
 mod calibration;
 mod confusion;

@@ -1,11 +1,14 @@
-//! Measures for tasks in which an image may have several classes at once.
+//! Metrics for tasks in which an image may have several classes at once.
 
 use crate::Result;
 use anyhow::ensure;
 use tch::{Kind, Tensor};
 
-/// F1 of each class of a multi-label task: the harmonic mean of precision and recall, 0–1; 0 where a
-/// class neither occurs nor is predicted (as scikit-learn's `f1_score` with `average=None`).
+/// Computes the F1 score of each class of a multi-label task: the harmonic mean of precision and
+/// recall, 0–1.
+///
+/// It is 0 where a class neither occurs nor is predicted, as scikit-learn's `f1_score` with
+/// `average=None`.
 ///
 /// # Shapes
 /// `scores` `[N, classes]` float, `truths` of the same shape, 1 where a class applies and else 0; a
@@ -34,14 +37,13 @@ pub fn f1_scores(scores: &Tensor, truths: &Tensor, threshold: f64) -> Result<Vec
     Ok(Vec::try_from(both.f_mul_scalar(2.0)?.f_div(&sum.f_clamp_min(1.0)?)?)?)
 }
 
-/// Average precision of each class of a multi-label task: precision at every score that is a truth's,
-/// weighted by the recall gained there (as scikit-learn's `average_precision_score`); NaN for a class
-/// that never occurs. Their mean is the mAP.
+/// Computes the average precision of each class of a multi-label task: the precision at each positive
+/// score, weighted by the recall gained there.
+///
+/// As scikit-learn's `average_precision_score`; NaN for a class that never occurs. The mean over the
+/// classes is the mAP.
 ///
 /// # Shapes
-/// As [`f1_scores`].
-///
-/// # Errors
 /// As [`f1_scores`].
 ///
 /// ```
@@ -71,7 +73,7 @@ fn average_precision(scores: &[f64], truths: &[f64]) -> f64 {
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     let relevant = truths.iter().filter(|&&truth| truth > 0.0).count() as f64;
     let (mut found, mut seen, mut sum) = (0.0, 0.0, 0.0);
-    // Equal scores come in together: there is no threshold between them.
+    // Equal scores are counted together, because no threshold lies between them.
     for tied in order.chunk_by(|&a, &b| scores[a] == scores[b]) {
         let gained = tied.iter().filter(|&&index| truths[index] > 0.0).count() as f64;
         found += gained;

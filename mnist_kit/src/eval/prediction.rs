@@ -1,14 +1,14 @@
-//! Images with what the model made of them.
+//! Images with the model's predictions for them.
 
 use crate::Result;
 use crate::data::Split;
 use anyhow::{Context, ensure};
 use tch::Tensor;
 
-/// One image of a split, its label, and the model's probabilities.
+/// An image with its label and the model's probabilities.
 #[derive(Debug)]
 pub struct Prediction {
-    /// Position in the split.
+    /// Position of the image in its split.
     pub index: usize,
     /// The image as it was loaded, `[C, H, W]`, uint8.
     pub image: Tensor,
@@ -16,9 +16,11 @@ pub struct Prediction {
     pub truth: usize,
     /// The most probable class.
     pub predicted: usize,
-    /// Softmax of the logits, one for each class.
+    /// Softmax of the logits, one probability for each class.
     pub probabilities: Vec<f32>,
-    /// What figures of this image have to say, see [`Split::note`].
+    /// Names of the classes; empty where they are called by their numbers.
+    pub class_names: Vec<String>,
+    /// The note that figures show, see [`Split::note`].
     pub note: Option<String>,
 }
 
@@ -31,9 +33,12 @@ impl Prediction {
     ///
     /// let image = Tensor::zeros([1, 28, 28], (Kind::Uint8, Device::Cpu));
     /// let probabilities = vec![0.2, 0.5, 0.3];
-    /// let guess = Prediction { index: 0, image, truth: 2, predicted: 1, probabilities, note: None };
-    /// assert_eq!(guess.top(2), [(1, 0.5), (2, 0.3)]);
-    /// assert!(!guess.is_right());
+    /// let class_names = ["Shirt", "Dress", "Bag"].map(String::from).to_vec();
+    /// let prediction =
+    ///     Prediction { index: 0, image, truth: 2, predicted: 1, probabilities, class_names, note: None };
+    /// assert_eq!(prediction.top(2), [(1, 0.5), (2, 0.3)]);
+    /// assert_eq!(prediction.class_name(1), "Dress");
+    /// assert!(!prediction.is_correct());
     /// ```
     pub fn top(&self, k: usize) -> Vec<(usize, f32)> {
         let mut classes: Vec<(usize, f32)> =
@@ -43,13 +48,18 @@ impl Prediction {
         classes
     }
 
-    /// How sure the model was of its answer, 0–1.
+    /// The name of a class; its number where it has no name.
+    pub fn class_name(&self, class: usize) -> String {
+        self.class_names.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// The probability of the predicted class, 0–1.
     pub fn confidence(&self) -> f32 {
         self.probabilities.get(self.predicted).copied().unwrap_or(f32::NAN)
     }
 
     /// Whether the most probable class is the label.
-    pub fn is_right(&self) -> bool {
+    pub fn is_correct(&self) -> bool {
         self.predicted == self.truth
     }
 }
@@ -93,28 +103,22 @@ impl Samples {
         Ok(Samples { split: split.clone(), entries })
     }
 
-    /// How many there are.
+    /// Number of samples.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The first `count`, or all where there are fewer.
-    ///
-    /// # Errors
-    /// When libtorch cannot compute it, for lack of memory for example.
+    /// The first `count` samples, or all where there are fewer.
     pub fn first(&self, count: usize) -> Result<Vec<Prediction>> {
         self.entries.iter().take(count).map(|entry| self.prediction(entry)).collect()
     }
 
-    /// The `count` that the model was most sure of, the surest first.
-    ///
-    /// # Errors
-    /// When libtorch cannot compute it, for lack of memory for example.
+    /// The `count` samples with the highest confidence, the highest first.
     pub fn most_confident(&self, count: usize) -> Result<Vec<Prediction>> {
         let confidence = |entry: &Entry| entry.probabilities[entry.predicted];
         let mut entries: Vec<&Entry> = self.entries.iter().collect();
@@ -122,10 +126,10 @@ impl Samples {
         entries.into_iter().take(count).map(|entry| self.prediction(entry)).collect()
     }
 
-    /// The one at this place.
+    /// The sample at this position.
     ///
     /// # Errors
-    /// When there are not that many.
+    /// When there are fewer samples.
     pub fn get(&self, place: usize) -> Result<Prediction> {
         let entry = self.entries.get(place);
         self.prediction(
@@ -138,6 +142,7 @@ impl Samples {
         ensure!(label == entry.truth as i64, "image {} has changed its label", entry.index);
         let Entry { index, truth, predicted, probabilities } = entry.clone();
         let note = self.split.note().map(str::to_string);
-        Ok(Prediction { index, image, truth, predicted, probabilities, note })
+        let class_names = self.split.class_names().to_vec();
+        Ok(Prediction { index, image, truth, predicted, probabilities, class_names, note })
     }
 }

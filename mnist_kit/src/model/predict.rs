@@ -1,4 +1,4 @@
-//! A model's answer to every image of a split.
+//! The predictions of a model for a whole split.
 
 use super::try_forward;
 use crate::Result;
@@ -7,7 +7,7 @@ use crate::data::Batches;
 use anyhow::ensure;
 use tch::{Kind, Reduction, Tensor, nn};
 
-/// The logits of a whole split, with the labels they are to meet.
+/// The logits of a whole split, with the labels they belong to.
 #[derive(Debug)]
 pub struct Logits {
     /// `[N, classes]`, float32, on the CPU, in the split's order.
@@ -22,39 +22,84 @@ impl Logits {
     /// # Errors
     /// When a label is not among the classes of the logits.
     pub fn loss(&self) -> Result<f64> {
-        let loss = self.logits.f_cross_entropy_loss(
-            &self.labels,
-            None::<&Tensor>,
-            Reduction::Mean,
-            -100,
-            0.0,
-        )?;
+        expect_labels(&self.logits, &self.labels)?;
+        let loss = cross_entropy(&self.logits, &self.labels, 0.0)?;
         Ok(loss.f_double_value(&[])?)
     }
 
     /// The most probable class of each image, `[N]`, int64.
-    ///
-    /// # Errors
-    /// When logits and labels have other shapes than [`predict`] gives them.
     pub fn predictions(&self) -> Result<Tensor> {
         Ok(self.logits.f_argmax(1, false)?)
     }
 
-    /// Share of images whose most probable class is their label, 0–1.
-    ///
-    /// # Errors
-    /// When logits and labels have other shapes than [`predict`] gives them.
+    /// Fraction of images whose most probable class is their label, 0–1.
     pub fn accuracy(&self) -> Result<f64> {
         let right = self.predictions()?.f_eq_tensor(&self.labels)?;
         Ok(right.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?.f_double_value(&[])?)
     }
+
+    /// [`accuracy`](Logits::accuracy) in percent, 0–100.
+    pub fn accuracy_percent(&self) -> Result<f64> {
+        Ok(100.0 * self.accuracy()?)
+    }
 }
 
-/// Asks the model about every image of the batches' split, in the split's order and without
-/// gradients; shuffling and `drop_last` are left out.
+/// Mean cross-entropy of logits `[N, classes]` and labels `[N]`.
+pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Tensor> {
+    // PyTorch skips labels of −100 unless told another number; here they are as wrong as any other.
+    let nothing_ignored = i64::MIN;
+    Ok(logits.f_cross_entropy_loss(
+        labels,
+        None::<&Tensor>,
+        Reduction::Mean,
+        nothing_ignored,
+        smoothing,
+    )?)
+}
+
+/// Refuses labels that are not among the classes of the logits.
+pub(crate) fn expect_labels(logits: &Tensor, labels: &Tensor) -> Result<()> {
+    let (size, label_size) = (logits.size(), labels.size());
+    ensure!(
+        size.len() == 2 && size[..1] == label_size[..] && labels.kind() == Kind::Int64,
+        "logits {size:?} and labels {:?} {label_size:?}: expected [N, classes] and Int64 [N]",
+        labels.kind()
+    );
+    if size[0] > 0 {
+        let (low, high) =
+            (labels.f_min()?.f_int64_value(&[])?, labels.f_max()?.f_int64_value(&[])?);
+        ensure!(
+            low >= 0 && high < size[1],
+            "labels run from {low} to {high}, expected 0 to {}: the logits have {} classes",
+            size[1] - 1,
+            size[1]
+        );
+    }
+    Ok(())
+}
+
+/// Computes the logits of every image of the batches' split, in the split's order, in evaluation
+/// mode and without gradients.
+///
+/// Shuffling and `drop_last` of the batches have no effect here.
 ///
 /// # Errors
-/// When there are no images, or the model cannot take them.
+/// When there are no images, or the model cannot process them.
+///
+/// ```
+/// use mnist_kit::data::Mnist;
+/// use mnist_kit::model::{Mlp, predict};
+/// use mnist_kit::transform::Compose;
+/// use tch::{Device, nn};
+///
+/// let digits = Mnist::generated(7, 10, 50)?;
+/// let batches = digits.test.batches(25)?.transform(&Compose::new().to_tensor());
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let logits = predict(&Mlp::new(vs.root(), 16)?, &batches)?;
+/// assert_eq!(logits.logits.size(), [50, 10]);
+/// assert_eq!(logits.accuracy_percent()?, 100.0 * logits.accuracy()?);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 pub fn predict(model: &(impl nn::ModuleT + ?Sized), batches: &Batches) -> Result<Logits> {
     plain(predict_all(model, batches))
 }

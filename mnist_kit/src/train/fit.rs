@@ -1,8 +1,9 @@
 //! The training loop that lesson 1 writes out by hand.
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, State};
+use super::identity::{Identity, Variable};
 use super::loss::Loss;
-use super::schedule::{Moment, Schedule, test_losses};
+use super::schedule::{Moment, Schedule, val_losses};
 use super::{Adam, BatchRecord, History, Optimizer, OptimizerConfig, PrintLines, Progress, Report};
 use crate::Result;
 use crate::check::plain;
@@ -10,11 +11,17 @@ use crate::data::Batches;
 use crate::model::{predict, try_forward};
 use crate::weights::save_weights;
 use anyhow::{Context, ensure};
-use std::path::PathBuf;
-use tch::{Kind, nn};
+use std::path::{Path, PathBuf};
+use tch::{Kind, Tensor, nn};
 
-/// Prepares a training run of `model`, whose parameters live in `vs`: cross-entropy, Adam with
-/// learning rate 1e-3, one epoch, progress printed; the methods of [`Fit`] change each of these.
+/// Number of batches between two checks that the loss is still finite. Each check makes a GPU wait.
+const CHECK_EVERY: usize = 100;
+
+/// Prepares a training run of `model`, whose parameters are in `vs`.
+///
+/// Defaults: cross-entropy, Adam with learning rate 1e-3, one epoch, progress printed. The methods
+/// of [`Fit`] change each of these, and [`run`](Fit::run) trains. `model` is any module that maps
+/// a batch of images to logits `[N, classes]`.
 ///
 /// ```
 /// use mnist_kit::data::Mnist;
@@ -25,28 +32,30 @@ use tch::{Kind, nn};
 ///
 /// let digits = Mnist::generated(7, 500, 100)?;
 /// let transform = Compose::new().to_tensor();
-/// let train_batches = digits.train.batches(50)?.transform(&transform).shuffle(1);
-/// let test_batches = digits.test.batches(100)?.transform(&transform);
+/// let splits = digits.train.stratified(&[("train", 400), ("validation", 100)], 1)?;
+/// let train_batches = splits[0].batches(50)?.transform(&transform).shuffle(1);
+/// let validation_batches = splits[1].batches(100)?.transform(&transform);
 /// let vs = nn::VarStore::new(Device::Cpu);
 /// let model = Mlp::new(vs.root(), 32)?;
 /// let history = fit(&model, &vs, &train_batches)
 ///     .optimizer(Adam::new(1e-2))
 ///     .epochs(2)
-///     .test(&test_batches)
+///     .validation(&validation_batches)
 ///     .report(Silent)
 ///     .run()?;
 /// assert_eq!(history.epochs().len(), 2);
+/// assert!(history.val_accuracy()? > 0.1);
 /// # Ok::<(), anyhow::Error>(())
 /// ```
-pub fn fit<'a, M: nn::ModuleT + ?Sized>(
-    model: &'a M,
-    vs: &'a nn::VarStore,
-    train: &'a Batches,
-) -> Fit<'a, M> {
+pub fn fit<'a, M>(model: &'a M, vs: &'a nn::VarStore, train: &'a Batches) -> Fit<'a, M>
+where
+    M: nn::ModuleT + ?Sized,
+{
     Fit {
         model,
         vs,
         train,
+        validation: None,
         test: None,
         optimizer: Adam::new(1e-3).into(),
         schedule: Schedule::Constant,
@@ -66,6 +75,7 @@ pub struct Fit<'a, M: nn::ModuleT + ?Sized> {
     model: &'a M,
     vs: &'a nn::VarStore,
     train: &'a Batches,
+    validation: Option<&'a Batches>,
     test: Option<&'a Batches>,
     optimizer: OptimizerConfig,
     schedule: Schedule,
@@ -80,73 +90,88 @@ pub struct Fit<'a, M: nn::ModuleT + ?Sized> {
 }
 
 impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
-    /// The optimiser: [`Sgd`](super::Sgd), [`Adam`](super::Adam) or [`AdamW`](super::AdamW).
+    /// Sets the optimizer: [`Sgd`](super::Sgd), [`Adam`](super::Adam) or [`AdamW`](super::AdamW).
     pub fn optimizer(mut self, optimizer: impl Into<OptimizerConfig>) -> Self {
         self.optimizer = optimizer.into();
         self
     }
 
-    /// How the optimiser's learning rate changes in the course of the run; constant by default.
+    /// Sets the learning-rate schedule; constant by default.
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = schedule;
         self
     }
 
-    /// Gives the parameters whose names begin with `prefix` a learning rate of their own, as a multiple
-    /// of the optimiser's: 100 for a new head over a backbone.
+    /// Sets the learning rate of the parameters whose names begin with `prefix`, as a multiple of the
+    /// optimizer's: 100 for a new head over a backbone, for example.
     pub fn rate(mut self, prefix: &str, factor: f64) -> Self {
         self.rates.push((prefix.to_string(), factor));
         self
     }
 
-    /// What training makes smaller; cross-entropy by default. Test losses are always cross-entropies.
+    /// Sets the training loss; cross-entropy by default. Validation and test losses are always
+    /// cross-entropies.
     pub fn loss(mut self, loss: Loss) -> Self {
         self.loss = loss;
         self
     }
 
-    /// How often the model sees every training image.
+    /// Sets the number of epochs; 1 by default.
     pub fn epochs(mut self, num_epochs: usize) -> Self {
         self.num_epochs = num_epochs;
         self
     }
 
-    /// Measures loss and accuracy on these batches after each epoch.
+    /// Measures loss and accuracy on validation batches after each epoch.
+    ///
+    /// [`keep_best`](Fit::keep_best), [`early_stopping`](Fit::early_stopping) and
+    /// [`Schedule::ReduceOnPlateau`] decide by them.
+    pub fn validation(mut self, validation: &'a Batches) -> Self {
+        self.validation = Some(validation);
+        self
+    }
+
+    /// Measures loss and accuracy on test batches after each epoch, for display only.
+    ///
+    /// Nothing in the run decides by them. Test images that are looked at after each epoch tempt
+    /// to choose an epoch by them, so prefer [`validation`](Fit::validation), and
+    /// [`evaluate`](crate::eval::evaluate) on the test images once at the end.
     pub fn test(mut self, test: &'a Batches) -> Self {
         self.test = Some(test);
         self
     }
 
-    /// Keeps the state of the run in this file, replaced after each epoch. Where the file is there
-    /// already, the run goes on from it, along the same curve as if it had never been interrupted.
+    /// Saves the state of the run to this file after each epoch, and resumes from the file where it
+    /// exists, along the same curve as without the interruption.
+    ///
+    /// The file before the last stays as `<name>.previous`, for the case that the newest one is
+    /// damaged. A file of another run (other data, model, seed or settings) is refused.
     pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
         self.checkpoint = Some(path.into());
         self
     }
 
-    /// Saves the weights to this file whenever the test accuracy is higher than after every epoch
-    /// before; [`load_weights`](crate::model::load_weights) brings them back. The batches of
-    /// [`test`](Fit::test) should then be a validation set, for the choice looks at them.
+    /// Saves the weights to this file whenever the validation accuracy exceeds that of every epoch
+    /// before; [`load_weights`](crate::weights::load_weights) reads them.
     pub fn keep_best(mut self, path: impl Into<PathBuf>) -> Self {
         self.best = Some(path.into());
         self
     }
 
-    /// Ends the run when for `patience` epochs none was better on the test batches than the best one
-    /// before.
+    /// Stops after `patience` epochs without an improvement in validation accuracy.
     pub fn early_stopping(mut self, patience: usize) -> Self {
         self.patience = Some(patience);
         self
     }
 
-    /// Lets the model compute in half precision where that is faster, on a GPU. Elsewhere one line says
-    /// that it does not, and training goes on in float32.
+    /// Computes in half precision where the model is on a GPU. On a CPU, where this would be slower, a
+    /// line says that training goes on in float32.
     pub fn mixed_precision(mut self) -> Self {
         self.mixed_precision = true;
         self
     }
 
-    /// Who hears how it goes.
+    /// Sets the reporter that receives progress after each batch and epoch; [`PrintLines`] by default.
     pub fn report(mut self, report: impl Report + 'a) -> Self {
         self.report = Box::new(report);
         self
@@ -155,25 +180,14 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
     /// Trains.
     ///
     /// # Errors
-    /// When the optimiser's settings are out of range, there is no batch, the model cannot take
-    /// the images, a label is not among its classes, the loss stops being a finite number, or the
-    /// checkpoint cannot be written or belongs to another run.
+    /// When a setting is out of range, the model cannot process the images, a label is not among its
+    /// classes, training diverges, or the checkpoint cannot be written or belongs to another run.
     pub fn run(self) -> Result<History> {
         plain(self.train())
     }
 
     fn train(mut self) -> Result<History> {
-        ensure!(
-            !self.train.is_empty(),
-            "no batch to train on: {} images in batches of {}",
-            self.train.split().len(),
-            self.train.batch_size()
-        );
-        self.schedule.check()?;
-        ensure!(
-            self.test.is_some() || !self.looks_at_tests(),
-            "keep_best, early_stopping and ReduceOnPlateau look at test batches: give the run some with test()"
-        );
+        self.check()?;
         let mut optimizer = self.optimizer.clone().build(self.vs)?;
         for (prefix, factor) in &self.rates {
             optimizer.set_rate(prefix, *factor)?;
@@ -182,48 +196,79 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
             println!("Mixed precision needs CUDA; training goes on in float32.");
             self.mixed_precision = false;
         }
-        // A checkpoint brings the rate of its last step.
+        // A checkpoint restores the rate of its last step.
         let lr = optimizer.lr();
         let mut history = History::of(self.train);
-        let checkpoint = match self.checkpoint.take() {
-            Some(path) => Some(Checkpoint { path, settings: self.settings()? }),
-            None => None,
-        };
-        if let Some(checkpoint) = &checkpoint {
-            checkpoint.load(self.vs, &mut optimizer, &mut history)?;
-        }
+        let checkpoint = self.resume(&mut optimizer, &mut history)?;
         for epoch in history.epochs().len() + 1..=self.num_epochs {
             if self.has_stopped(&history)? {
                 break;
             }
-            let test_losses = test_losses(&history, &self.schedule)?;
-            let progress = self
-                .train_epoch(epoch, &mut optimizer, lr, &test_losses)
+            self.train_epoch(epoch, &mut optimizer, lr, &mut history)
                 .with_context(|| format!("epoch {epoch}"))?;
-            let tested = self.test.map(|test| predict(self.model, test)).transpose()?;
-            let record = history
-                .record(&progress, tested.as_ref())
-                .with_context(|| format!("epoch {epoch}"))?;
-            self.report.epoch(record, self.num_epochs)?;
             if let Some(path) = &self.best
                 && history.best()?.epoch == epoch
             {
                 save_weights(self.vs, path)?;
             }
             if let Some(checkpoint) = &checkpoint {
-                checkpoint.save(self.vs, &optimizer, &history)?;
+                checkpoint.save(self.vs, &optimizer, &history, self.probe()?)?;
             }
         }
         Ok(history)
     }
 
-    fn looks_at_tests(&self) -> bool {
-        self.best.is_some()
+    fn check(&self) -> Result<()> {
+        ensure!(
+            !self.train.is_empty(),
+            "no batch to train on: {} images in batches of {}",
+            self.train.split().len(),
+            self.train.batch_size()
+        );
+        self.schedule.check()?;
+        let decides = self.best.is_some()
             || self.patience.is_some()
-            || matches!(self.schedule, Schedule::ReduceOnPlateau { .. })
+            || matches!(self.schedule, Schedule::ReduceOnPlateau { .. });
+        ensure!(
+            self.validation.is_some() || !decides,
+            "keep_best, early_stopping and ReduceOnPlateau decide by validation batches: give the run \
+             some with validation(…)"
+        );
+        Ok(())
     }
 
-    /// Whether the last epochs were no better than one before them.
+    /// Opens the checkpoint, where one is asked for, and restores the run from it.
+    fn resume(
+        &self,
+        optimizer: &mut Optimizer,
+        history: &mut History,
+    ) -> Result<Option<Checkpoint>> {
+        let Some(path) = &self.checkpoint else { return Ok(None) };
+        let checkpoint = Checkpoint::open(path.clone(), self.identity()?)?;
+        checkpoint.load(State { vs: self.vs, optimizer, history }, || self.probe())?;
+        if let (Some(best), false) = (&self.best, history.epochs().is_empty()) {
+            self.complete_best(best, history)?;
+        }
+        Ok(Some(checkpoint))
+    }
+
+    /// Makes sure that a resumed run has the weights of its best epoch on file.
+    fn complete_best(&self, best: &Path, history: &History) -> Result<()> {
+        if best.exists() {
+            return Ok(());
+        }
+        let epoch = history.best()?.epoch;
+        ensure!(
+            epoch == history.epochs().len(),
+            "{} is missing, and the checkpoint has the weights of epoch {} but not of the best epoch, \
+             {epoch}; remove the checkpoint to train anew, or resume without keep_best",
+            best.display(),
+            history.epochs().len()
+        );
+        save_weights(self.vs, best)
+    }
+
+    /// Whether early stopping ends the run here.
     fn has_stopped(&self, history: &History) -> Result<bool> {
         let Some(patience) = self.patience.filter(|_| !history.epochs().is_empty()) else {
             return Ok(false);
@@ -231,32 +276,41 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         Ok(history.epochs().len() - history.best()?.epoch >= patience)
     }
 
-    /// What decides the course of the run, in words; what is left as usual is not mentioned.
-    fn settings(&self) -> Result<String> {
-        let mut run = format!("{:?}, {}", self.optimizer, self.train.settings()?);
-        for (prefix, factor) in &self.rates {
-            run.push_str(&format!(", {factor} times the rate for {prefix}"));
-        }
-        if self.loss != Loss::default() {
-            run.push_str(&format!(", {:?}", self.loss));
-        }
-        Ok(match self.schedule {
-            Schedule::Constant => run,
-            // What these do in an epoch depends on how many there are in all.
-            schedule @ (Schedule::Cosine { .. } | Schedule::OneCycle { .. }) => {
-                format!("{run}, {schedule:?} over {} epochs", self.num_epochs)
-            }
-            schedule => format!("{run}, {schedule:?}"),
+    fn identity(&self) -> Result<Identity> {
+        // The course of these schedules depends on the length of the run.
+        let whole = matches!(self.schedule, Schedule::Cosine { .. } | Schedule::OneCycle { .. });
+        Ok(Identity {
+            model: Variable::all(self.vs),
+            optimizer: self.optimizer.clone(),
+            rates: self.rates.clone(),
+            loss: self.loss,
+            schedule: self.schedule,
+            num_epochs: whole.then_some(self.num_epochs),
+            mixed_precision: self.mixed_precision,
+            train: self.train.description()?,
+            validation: self.validation.map(Batches::description).transpose()?,
+            test: self.test.map(Batches::description).transpose()?,
         })
     }
 
+    /// The logits of a few fixed images. They tell models apart whose variables have the same names
+    /// and shapes, but which compute something else with them.
+    fn probe(&self) -> Result<Tensor> {
+        let _no_grad = tch::no_grad_guard();
+        let (images, _) = self.train.probe()?;
+        let logits = try_forward(self.model, &images, false)?;
+        Ok(logits.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?)
+    }
+
+    /// Trains one epoch, measures it and adds it to the history.
     fn train_epoch(
         &mut self,
         epoch: usize,
         optimizer: &mut Optimizer,
         lr: f64,
-        test_losses: &[f64],
-    ) -> Result<Progress> {
+        history: &mut History,
+    ) -> Result<()> {
+        let val_losses = val_losses(history, &self.schedule)?;
         // Dropout draws from libtorch's generator, whose state cannot be saved.
         tch::manual_seed(self.train.epoch_seed(epoch));
         let mut progress = Progress::new();
@@ -269,20 +323,56 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
                     step: (epoch - 1) * num_batches + index,
                     steps_per_epoch: num_batches,
                     num_epochs: self.num_epochs,
-                    test_losses,
+                    val_losses: &val_losses,
                 },
             ))?;
             let logits =
                 tch::autocast(self.mixed_precision, || try_forward(self.model, &images, true))?;
-            let loss = self.loss.of(&logits.f_to_kind(Kind::Float)?, &labels)?;
+            if index == 0 {
+                self.expect_classes(&logits, &labels)?;
+            }
+            let loss = self.loss.compute(&logits.f_to_kind(Kind::Float)?, &labels)?;
             optimizer.zero_grad();
             loss.f_backward()?;
             optimizer.step()?;
             progress.batch(&loss, &logits, &labels)?;
+            if (index + 1) % CHECK_EVERY == 0 || index + 1 == num_batches {
+                progress.mean_loss().with_context(|| {
+                    format!(
+                        "batch {} of {num_batches}, learning rate {}",
+                        index + 1,
+                        optimizer.lr()
+                    )
+                })?;
+            }
             let record =
                 BatchRecord { epoch, num_epochs: self.num_epochs, batch: index + 1, num_batches };
             self.report.batch(&record, &progress)?;
         }
-        Ok(progress)
+        optimizer.expect_finite(self.vs)?;
+        let validated = self.validation.map(|batches| predict(self.model, batches)).transpose()?;
+        let tested = self.test.map(|batches| predict(self.model, batches)).transpose()?;
+        let record =
+            history.record_measured(&progress, validated.as_ref(), tested.as_ref())?.clone();
+        self.report.epoch(&record, self.num_epochs)
+    }
+
+    /// Refuses logits that do not have a column for every label of the split. A GPU would otherwise
+    /// fail in a way that leaves the process unusable.
+    fn expect_classes(&self, logits: &Tensor, labels: &Tensor) -> Result<()> {
+        let (size, split) = (logits.size(), self.train.split());
+        ensure!(
+            size.len() == 2 && size[..1] == labels.size()[..],
+            "the model gave logits of shape {size:?} for {} images, expected [{0}, classes]",
+            labels.size()[0]
+        );
+        let highest = split.labels().f_max()?.f_int64_value(&[])?;
+        ensure!(
+            highest < size[1],
+            "{}: label {highest} is not among the model's {} classes",
+            split.name(),
+            size[1]
+        );
+        Ok(())
     }
 }

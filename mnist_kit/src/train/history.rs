@@ -1,58 +1,111 @@
-//! What a training run leaves behind, epoch by epoch.
+//! The numbers of a training run, epoch by epoch.
 
 use super::Progress;
-use crate::Result;
 use crate::data::Batches;
 use crate::model::Logits;
-use crate::table::Table;
-use anyhow::Context;
-use std::cmp::Ordering;
+use crate::table::{Table, percent};
+use crate::{Result, files};
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::Path;
 
 /// The numbers of one epoch.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Validation and test are `None` where the run had no such batches.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
-    /// Counts from 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
     /// Mean of the batch losses over the epoch.
     pub train_loss: f64,
-    /// Share of training images classified right while training, 0–1.
+    /// Fraction of training images classified correctly during the epoch, 0–1.
     pub train_accuracy: f64,
-    /// Mean loss on the test set after the epoch, where it was measured.
+    /// Mean loss over the validation images after the epoch.
+    pub val_loss: Option<f64>,
+    /// Fraction of validation images classified correctly after the epoch, 0–1.
+    pub val_accuracy: Option<f64>,
+    /// Mean loss over the test images after the epoch.
     pub test_loss: Option<f64>,
-    /// Share of test images classified right after the epoch, 0–1, where it was measured.
+    /// Fraction of test images classified correctly after the epoch, 0–1.
     pub test_accuracy: Option<f64>,
-    /// Seconds the epoch took, training and testing together.
+    /// Duration of the epoch in seconds, evaluation included.
     pub seconds: f64,
 }
 
+impl EpochRecord {
+    /// The loss and accuracy of `logits`; an error where the loss is not finite.
+    fn measure(set: &str, logits: &Logits) -> Result<(Option<f64>, Option<f64>)> {
+        let loss = logits.loss()?;
+        ensure!(
+            loss.is_finite(),
+            "the {set} loss is {loss}: training diverged; try a smaller learning rate"
+        );
+        Ok((Some(loss), Some(logits.accuracy()?)))
+    }
+
+    /// One of the epoch's measures; accuracies in percent.
+    pub(crate) fn get(&self, measure: Measure) -> Option<f64> {
+        let in_percent = |fraction: f64| 100.0 * fraction;
+        match measure {
+            Measure::TrainLoss => Some(self.train_loss),
+            Measure::TrainAccuracy => Some(in_percent(self.train_accuracy)),
+            Measure::ValLoss => self.val_loss,
+            Measure::ValAccuracy => self.val_accuracy.map(in_percent),
+            Measure::TestLoss => self.test_loss,
+            Measure::TestAccuracy => self.test_accuracy.map(in_percent),
+        }
+    }
+}
+
+/// A measure of [`History::curve`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Mean loss of the training batches.
+    TrainLoss,
+    /// Training accuracy in percent.
+    TrainAccuracy,
+    /// Validation loss.
+    ValLoss,
+    /// Validation accuracy in percent.
+    ValAccuracy,
+    /// Test loss.
+    TestLoss,
+    /// Test accuracy in percent.
+    TestAccuracy,
+}
+
 /// The epochs of one run, in order.
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// A history shows itself as a table, [plots](History::plot) its curves, and is saved as JSON or CSV.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     epochs: Vec<EpochRecord>,
     note: Option<String>,
 }
 
 impl History {
-    /// A run that has not begun.
+    /// Creates an empty history.
     pub fn new() -> History {
         History::default()
     }
 
-    /// A run on these batches that has not begun; carries their split's note.
+    /// Creates an empty history that carries the [note](crate::data::Split::note) of the training
+    /// images into its tables and figures.
     pub fn of(train: &Batches) -> History {
         History { epochs: Vec::new(), note: train.split().note().map(str::to_string) }
     }
 
-    /// What every table and figure of this run has to say, see [`Split::note`](crate::data::Split::note).
+    /// The note that tables and figures of this run show, see
+    /// [`Split::note`](crate::data::Split::note).
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    /// Adds an epoch that has just ended: what was gathered while training, and the answers to the
-    /// test set where it was asked.
+    /// Adds the epoch that has just ended, without validation or test.
     ///
     /// # Errors
-    /// When there was no batch, or the loss is no longer a finite number.
+    /// When there was no batch, or the mean loss is not finite.
     ///
     /// ```
     /// use mnist_kit::train::{History, Progress};
@@ -62,24 +115,60 @@ impl History {
     /// let logits = Tensor::from_slice2(&[[2.0f32, 0.0]]);
     /// progress.batch(&Tensor::from(0.5f32), &logits, &Tensor::from_slice(&[0i64]))?;
     /// let mut history = History::new();
-    /// assert_eq!(history.record(&progress, None)?.epoch, 1);
+    /// assert_eq!(history.record(&progress)?.epoch, 1);
     /// assert_eq!(history.last()?.train_accuracy, 1.0);
     /// assert!(history.test_accuracy().is_err());
     /// # Ok::<(), anyhow::Error>(())
     /// ```
-    pub fn record(&mut self, progress: &Progress, test: Option<&Logits>) -> Result<&EpochRecord> {
+    pub fn record(&mut self, progress: &Progress) -> Result<&EpochRecord> {
+        self.record_measured(progress, None, None)
+    }
+
+    /// Adds the epoch that has just ended, with the model's predictions for the validation images.
+    ///
+    /// # Errors
+    /// As for [`record`](History::record), also for the validation loss.
+    pub fn record_validation(
+        &mut self,
+        progress: &Progress,
+        validation: &Logits,
+    ) -> Result<&EpochRecord> {
+        self.record_measured(progress, Some(validation), None)
+    }
+
+    /// Adds the epoch that has just ended, with the model's predictions for the test images.
+    ///
+    /// # Errors
+    /// As for [`record`](History::record), also for the test loss.
+    pub fn record_test(&mut self, progress: &Progress, test: &Logits) -> Result<&EpochRecord> {
+        self.record_measured(progress, None, Some(test))
+    }
+
+    pub(super) fn record_measured(
+        &mut self,
+        progress: &Progress,
+        validation: Option<&Logits>,
+        test: Option<&Logits>,
+    ) -> Result<&EpochRecord> {
+        let measure = |set: &str, logits: Option<&Logits>| {
+            logits.map_or(Ok((None, None)), |logits| EpochRecord::measure(set, logits))
+        };
+        let (val_loss, val_accuracy) = measure("validation", validation)?;
+        let (test_loss, test_accuracy) = measure("test", test)?;
         self.epochs.push(EpochRecord {
             epoch: self.epochs.len() + 1,
             train_loss: progress.mean_loss()?,
             train_accuracy: progress.accuracy()?,
-            test_loss: test.map(Logits::loss).transpose()?,
-            test_accuracy: test.map(Logits::accuracy).transpose()?,
+            val_loss,
+            val_accuracy,
+            test_loss,
+            test_accuracy,
             seconds: progress.seconds(),
         });
         Ok(&self.epochs[self.epochs.len() - 1])
     }
 
-    /// Adds the numbers of an epoch as they are.
+    /// Adds an epoch with these numbers.
     pub fn push(&mut self, record: EpochRecord) {
         self.epochs.push(record);
     }
@@ -94,94 +183,224 @@ impl History {
     /// # Errors
     /// When no epoch has ended yet.
     pub fn last(&self) -> Result<EpochRecord> {
-        self.epochs.last().cloned().context("the run has no epoch yet: train first")
+        self.epochs.last().cloned().context("the history has no epochs: train first")
     }
 
-    /// Share of test images classified right after the last epoch, 0–1.
+    /// Validation accuracy after the last epoch, 0–1.
     ///
     /// # Errors
-    /// When no epoch has ended yet, or the last one was not followed by a test.
+    /// When no epoch has ended yet, or the run had no validation batches.
+    pub fn val_accuracy(&self) -> Result<f64> {
+        let accuracy = self.last()?.val_accuracy;
+        accuracy.context("the run has no validation accuracy: give it batches with validation(…)")
+    }
+
+    /// Test accuracy after the last epoch, 0–1.
+    ///
+    /// # Errors
+    /// When no epoch has ended yet, or the run had no test batches.
     pub fn test_accuracy(&self) -> Result<f64> {
-        self.last()?
-            .test_accuracy
-            .context("the last epoch was not tested: give the run test batches")
+        let accuracy = self.last()?.test_accuracy;
+        accuracy.context("the run has no test accuracy: give it batches with test(…)")
     }
 
-    /// The epoch of highest test accuracy, the first of equals. It was chosen by looking at the test
-    /// set, so it may stand beside the [last](History::last) epoch, not in its place.
+    /// The epoch with the highest validation accuracy, the first of equals.
     ///
     /// # Errors
-    /// When no epoch was tested.
+    /// When the run had no validation batches.
     ///
     /// ```
     /// use mnist_kit::train::{EpochRecord, History};
     ///
     /// let mut history = History::new();
     /// for (epoch, accuracy) in [(1, 0.97), (2, 0.99), (3, 0.98)] {
-    ///     history.push(EpochRecord {
-    ///         epoch,
-    ///         train_loss: 0.1,
-    ///         train_accuracy: 0.98,
-    ///         test_loss: Some(0.1),
-    ///         test_accuracy: Some(accuracy),
-    ///         seconds: 1.0,
-    ///     });
+    ///     let val_accuracy = Some(accuracy);
+    ///     history.push(EpochRecord { epoch, val_accuracy, ..EpochRecord::default() });
     /// }
     /// assert_eq!(history.best()?.epoch, 2);
     /// assert_eq!(history.last()?.epoch, 3);
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn best(&self) -> Result<EpochRecord> {
-        let tested = self.epochs.iter().filter(|record| record.test_accuracy.is_some());
-        let better = |a: &EpochRecord, b: &EpochRecord| {
-            a.test_accuracy.partial_cmp(&b.test_accuracy).unwrap_or(Ordering::Equal)
-        };
-        // max_by takes the last of equals.
-        tested
-            .rev()
-            .max_by(|a, b| better(a, b))
-            .cloned()
-            .context("no epoch was tested: give the run test batches")
+        let best = self.highest(Measure::ValAccuracy);
+        best.context("the run has no validation accuracy: give it batches with validation(…)")
     }
 
-    /// The test loss of each epoch that was tested.
-    pub fn test_losses(&self) -> Vec<f64> {
-        self.epochs.iter().filter_map(|epoch| epoch.test_loss).collect()
+    /// The epoch with the highest test accuracy, the first of equals: for looking back only.
+    ///
+    /// Choosing an epoch by its test accuracy makes that accuracy too optimistic. Report the
+    /// [last](History::last) epoch, or choose with a validation set and [`best`](History::best).
+    ///
+    /// # Errors
+    /// When the run had no test batches.
+    pub fn best_on_test(&self) -> Result<EpochRecord> {
+        let best = self.highest(Measure::TestAccuracy);
+        best.context("the run has no test accuracy: give it batches with test(…)")
     }
 
-    /// Seconds of all epochs together.
+    fn highest(&self, measure: Measure) -> Option<EpochRecord> {
+        let measured = self.epochs.iter().filter(|record| record.get(measure).is_some());
+        // `max_by` takes the last of equals.
+        let value = |record: &EpochRecord| record.get(measure).unwrap_or(f64::NAN);
+        measured.rev().max_by(|a, b| value(a).total_cmp(&value(b))).cloned()
+    }
+
+    /// One measure of every epoch that has it, as `(epoch, value)` points for a plot.
+    ///
+    /// Accuracies are in percent.
+    ///
+    /// ```
+    /// use mnist_kit::plot::Lines;
+    /// use mnist_kit::train::{EpochRecord, History, Measure};
+    ///
+    /// let mut history = History::new();
+    /// let test_accuracy = Some(0.98);
+    /// history.push(EpochRecord { epoch: 1, test_accuracy, ..EpochRecord::default() });
+    /// assert_eq!(history.curve(Measure::TestAccuracy), [(1.0, 98.0)]);
+    /// let lines = Lines::new("Epoch", "Test accuracy (%)");
+    /// lines.series("CNN", history.curve(Measure::TestAccuracy)).plot()?;
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn curve(&self, measure: Measure) -> Vec<(f64, f64)> {
+        let point = |record: &EpochRecord| Some((record.epoch as f64, record.get(measure)?));
+        self.epochs.iter().filter_map(point).collect()
+    }
+
+    /// The validation loss of each epoch, as [`Schedule::curve`](super::Schedule::curve) takes it.
+    pub fn val_losses(&self) -> Vec<f64> {
+        self.epochs.iter().filter_map(|epoch| epoch.val_loss).collect()
+    }
+
+    /// Duration of all epochs together, in seconds.
     pub fn seconds(&self) -> f64 {
         self.epochs.iter().map(|epoch| epoch.seconds).sum()
     }
 
-    /// The history as a table, accuracies in percent.
+    /// The history as a table, with columns for what was measured.
     pub fn table(&self) -> Table {
-        let percent = |share: f64| format!("{:.2}", 100.0 * share);
-        let optional = |value: Option<String>| value.unwrap_or_else(|| "–".to_string());
-        let mut table = Table::new([
-            "epoch",
-            "train loss",
-            "train acc %",
-            "test loss",
-            "test acc %",
-            "seconds",
-        ])
-        .note(self.note());
+        let loss = |loss: f64| format!("{loss:.4}");
+        type Cell = Box<dyn Fn(&EpochRecord) -> Option<String>>;
+        let columns: [(&str, Cell); 8] = [
+            ("epoch", Box::new(|r| Some(r.epoch.to_string()))),
+            ("train loss", Box::new(move |r| Some(loss(r.train_loss)))),
+            ("train accuracy", Box::new(|r| Some(percent(r.train_accuracy)))),
+            ("validation loss", Box::new(move |r| r.val_loss.map(loss))),
+            ("validation accuracy", Box::new(|r| r.val_accuracy.map(percent))),
+            ("test loss", Box::new(move |r| r.test_loss.map(loss))),
+            ("test accuracy", Box::new(|r| r.test_accuracy.map(percent))),
+            ("seconds", Box::new(|r| Some(format!("{:.1}", r.seconds)))),
+        ];
+        let measured = |cell: &Cell| self.epochs.iter().any(|record| cell(record).is_some());
+        let columns: Vec<_> = columns.into_iter().filter(|(_, cell)| measured(cell)).collect();
+        let mut table = Table::new(columns.iter().map(|(name, _)| *name)).note(self.note());
         for record in &self.epochs {
-            table.push([
-                record.epoch.to_string(),
-                format!("{:.4}", record.train_loss),
-                percent(record.train_accuracy),
-                optional(record.test_loss.map(|loss| format!("{loss:.4}"))),
-                optional(record.test_accuracy.map(percent)),
-                format!("{:.1}", record.seconds),
-            ]);
+            let cells = columns.iter().map(|(_, cell)| cell(record));
+            table.push(cells.map(|cell| cell.unwrap_or_else(|| "–".to_string())));
         }
         table
+    }
+
+    /// The history as JSON, every number in full precision.
+    ///
+    /// ```
+    /// use mnist_kit::train::{EpochRecord, History};
+    ///
+    /// let mut history = History::new();
+    /// history.push(EpochRecord { epoch: 1, train_loss: 0.1 + 0.2, ..EpochRecord::default() });
+    /// assert_eq!(History::from_json(&history.to_json()?)?, history);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn to_json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// Reads a history that [`to_json`](History::to_json) has written.
+    ///
+    /// # Errors
+    /// When the text is not such a history, or its epochs are not numbered 1, 2, 3, …
+    pub fn from_json(text: &str) -> Result<History> {
+        let history: History = serde_json::from_str(text).context("not a history in JSON")?;
+        history.check()?;
+        Ok(history)
+    }
+
+    /// Refuses epochs that are not numbered 1, 2, 3, …, whatever file they come from.
+    pub(super) fn check(&self) -> Result<()> {
+        for (index, record) in self.epochs.iter().enumerate() {
+            ensure!(
+                record.epoch == index + 1,
+                "epoch {} stands in place {} of the history; the file is damaged",
+                record.epoch,
+                index + 1
+            );
+        }
+        Ok(())
+    }
+
+    /// The history as comma-separated values, one line an epoch: every number in full precision,
+    /// accuracies as fractions, an empty field where nothing was measured.
+    ///
+    /// ```
+    /// use mnist_kit::train::{EpochRecord, History};
+    ///
+    /// let mut history = History::new();
+    /// history.push(EpochRecord { epoch: 1, val_loss: Some(0.25), ..EpochRecord::default() });
+    /// assert_eq!(history.to_csv().lines().nth(1), Some("1,0,0,0.25,,,,0"));
+    /// ```
+    pub fn to_csv(&self) -> String {
+        let mut lines = "epoch,train_loss,train_accuracy,val_loss,val_accuracy,test_loss,\
+                         test_accuracy,seconds\n"
+            .to_string();
+        let optional = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+        for record in &self.epochs {
+            let fields = [
+                record.epoch.to_string(),
+                record.train_loss.to_string(),
+                record.train_accuracy.to_string(),
+                optional(record.val_loss),
+                optional(record.val_accuracy),
+                optional(record.test_loss),
+                optional(record.test_accuracy),
+                record.seconds.to_string(),
+            ];
+            lines += &(fields.join(",") + "\n");
+        }
+        lines
+    }
+
+    /// Writes the history to a `.json` or `.csv` file, as a whole or not at all.
+    ///
+    /// # Errors
+    /// When the name ends otherwise, or the file cannot be written.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let history = mnist_kit::train::History::new();
+    /// history.save(folder.path().join("history.csv"))?;
+    /// assert!(history.save(folder.path().join("history.txt")).is_err());
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let text = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => self.to_json()?,
+            Some("csv") => self.to_csv(),
+            _ => bail!(
+                "cannot save a history as {}: the name has to end in .json or .csv",
+                path.display()
+            ),
+        };
+        files::write_whole(path, text.as_bytes())
     }
 
     /// Shows the table in a notebook.
     pub fn evcxr_display(&self) {
         self.table().evcxr_display();
+    }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.table().fmt(f)
     }
 }

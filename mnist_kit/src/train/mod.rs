@@ -1,8 +1,10 @@
-//! Training: optimisers in the open, the fit loop, and the history of a run.
+//! Training: losses, optimizers with their state in the open, schedules, the training loop, and the
+//! history of a run.
 
 mod checkpoint;
 mod fit;
 mod history;
+mod identity;
 mod loss;
 mod optimizer;
 mod progress;
@@ -10,9 +12,9 @@ mod report;
 mod schedule;
 
 pub use fit::{Fit, fit};
-pub use history::{EpochRecord, History};
+pub use history::{EpochRecord, History, Measure};
 pub use loss::Loss;
 pub use optimizer::{Adam, AdamW, Optimizer, OptimizerConfig, Sgd};
 pub use progress::{BatchRecord, Progress};
-pub use report::{CostLines, EpochLines, LossLines, PrintLines, Report, Silent};
+pub use report::{PrintLines, Report, Silent};
 pub use schedule::{Moment, Schedule, Unit};

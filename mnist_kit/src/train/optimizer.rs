@@ -1,16 +1,18 @@
 //! SGD, Adam and AdamW as plain tensor code.
 //!
-//! tch's own optimisers hide their state and their learning rate; these keep both in the open, so
-//! that a run can be saved and resumed, and so that they can be read.
+//! tch's own optimizers hide their state and their learning rate. These keep both in the open, so
+//! that a run can be saved and resumed, and so that their formulas can be read.
 
 use crate::Result;
 use crate::model::{is_part_of, named_parameters};
 use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tch::{Tensor, nn};
 
-/// Which optimiser, with its settings. Made from [`Sgd`], [`Adam`] or [`AdamW`].
-#[derive(Clone, Debug, PartialEq)]
+/// An optimizer's kind and settings. Made from [`Sgd`], [`Adam`] or [`AdamW`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OptimizerConfig {
     /// Stochastic gradient descent.
     Sgd(Sgd),
@@ -21,7 +23,7 @@ pub enum OptimizerConfig {
 }
 
 /// Stochastic gradient descent, with PyTorch's formula for momentum.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sgd {
     lr: f64,
     momentum: f64,
@@ -29,34 +31,31 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// SGD with this learning rate; no momentum and no weight decay, as `torch.optim.SGD`.
+    /// Creates SGD with this learning rate, without momentum and weight decay, as `torch.optim.SGD`.
     pub fn new(lr: f64) -> Sgd {
         Sgd { lr, momentum: 0.0, weight_decay: 0.0 }
     }
 
-    /// Share of the last step that is kept, 0 up to below 1.
+    /// Sets the fraction of the last step that is kept, 0 ≤ value < 1.
     pub fn momentum(mut self, momentum: f64) -> Sgd {
         self.momentum = momentum;
         self
     }
 
-    /// L2 penalty, added to the gradient.
+    /// Sets the L2 penalty that is added to the gradient, 0 or more.
     pub fn weight_decay(mut self, weight_decay: f64) -> Sgd {
         self.weight_decay = weight_decay;
         self
     }
 
-    /// See [`OptimizerConfig::build`].
-    ///
-    /// # Errors
-    /// When a setting is out of range, or the store holds no parameter.
+    /// Creates the optimizer, see [`OptimizerConfig::build`].
     pub fn build(self, vs: &nn::VarStore) -> Result<Optimizer> {
         OptimizerConfig::from(self).build(vs)
     }
 }
 
 /// Adam (Kingma and Ba, 2015).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adam {
     lr: f64,
     betas: (f64, f64),
@@ -65,58 +64,52 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// Adam with this learning rate; betas 0.9 and 0.999, eps 1e-8, no weight decay, as
+    /// Creates Adam with this learning rate; betas 0.9 and 0.999, eps 1e-8, no weight decay, as
     /// `torch.optim.Adam`.
     pub fn new(lr: f64) -> Adam {
         Adam { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 }
     }
 
-    /// Decay rates of the running means of the gradient and of its square, each 0 up to below 1.
+    /// Sets the decay rates of the running means of the gradient and of its square, each 0 ≤ value < 1.
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Adam {
         self.betas = (beta1, beta2);
         self
     }
 
-    /// L2 penalty, added to the gradient.
+    /// Sets the L2 penalty that is added to the gradient, 0 or more.
     pub fn weight_decay(mut self, weight_decay: f64) -> Adam {
         self.weight_decay = weight_decay;
         self
     }
 
-    /// See [`OptimizerConfig::build`].
-    ///
-    /// # Errors
-    /// When a setting is out of range, or the store holds no parameter.
+    /// Creates the optimizer, see [`OptimizerConfig::build`].
     pub fn build(self, vs: &nn::VarStore) -> Result<Optimizer> {
         OptimizerConfig::from(self).build(vs)
     }
 }
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamW(Adam);
 
 impl AdamW {
-    /// AdamW with this learning rate; betas 0.9 and 0.999, eps 1e-8, weight decay 0.01, as
+    /// Creates AdamW with this learning rate; betas 0.9 and 0.999, eps 1e-8, weight decay 0.01, as
     /// `torch.optim.AdamW`.
     pub fn new(lr: f64) -> AdamW {
         AdamW(Adam::new(lr).weight_decay(0.01))
     }
 
-    /// Decay rates of the running means of the gradient and of its square, each 0 up to below 1.
+    /// Sets the decay rates of the running means of the gradient and of its square, each 0 ≤ value < 1.
     pub fn betas(self, beta1: f64, beta2: f64) -> AdamW {
         AdamW(self.0.betas(beta1, beta2))
     }
 
-    /// Share of each weight, times the learning rate, that is taken off at each step.
+    /// Sets the fraction of each weight that a step of learning rate 1 removes, 0 or more.
     pub fn weight_decay(self, weight_decay: f64) -> AdamW {
         AdamW(self.0.weight_decay(weight_decay))
     }
 
-    /// See [`OptimizerConfig::build`].
-    ///
-    /// # Errors
-    /// When a setting is out of range, or the store holds no parameter.
+    /// Creates the optimizer, see [`OptimizerConfig::build`].
     pub fn build(self, vs: &nn::VarStore) -> Result<Optimizer> {
         OptimizerConfig::from(self).build(vs)
     }
@@ -141,7 +134,7 @@ impl From<AdamW> for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// The optimiser of every parameter in the store; build the model first.
+    /// Creates the optimizer of every parameter in the store; build the model first.
     ///
     /// # Errors
     /// When a setting is out of range, or the store holds no parameter.
@@ -191,7 +184,7 @@ impl OptimizerConfig {
             .collect();
         ensure!(
             !parameters.is_empty(),
-            "the store holds no parameter: build the model before the optimiser"
+            "the store holds no parameter: build the model before the optimizer"
         );
         // For programs that train without `mnist_kit::init`.
         crate::runtime::vector_math::settle();
@@ -200,7 +193,7 @@ impl OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// How many tensors the optimiser keeps of each parameter that it has moved.
+    /// Number of tensors that the optimizer keeps for each parameter that it has stepped.
     fn tensors_kept(&self) -> usize {
         match self {
             OptimizerConfig::Sgd(sgd) => usize::from(sgd.momentum > 0.0),
@@ -214,7 +207,7 @@ fn check_lr(lr: f64) -> Result<()> {
     Ok(())
 }
 
-/// An optimiser with the state it keeps of each parameter.
+/// An optimizer with its state for each parameter.
 #[derive(Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
@@ -222,15 +215,15 @@ pub struct Optimizer {
     parameters: Vec<Parameter>,
 }
 
-/// One parameter and what the optimiser remembers of it: the momentum of SGD, or Adam's running
-/// means of the gradient and of its square. Empty until the first step.
+/// One parameter with its state: the momentum of SGD, or Adam's running means of the gradient and
+/// of its square. The state is empty until the first step.
 #[derive(Debug)]
 struct Parameter {
     name: String,
     tensor: Tensor,
     state: Vec<Tensor>,
     steps: i32,
-    /// Its learning rate as a multiple of the optimiser's.
+    /// Its learning rate as a multiple of the optimizer's.
     rate: f64,
 }
 
@@ -250,8 +243,8 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Gives the parameters whose names begin with `prefix` a learning rate of their own, as a multiple
-    /// of the optimiser's, so that it follows a schedule with the others.
+    /// Sets the learning rate of the parameters whose names begin with `prefix`, as a multiple of the
+    /// optimizer's, so that it follows the same schedule.
     ///
     /// # Errors
     /// When no parameter is called so, or the factor is negative or not finite.
@@ -280,11 +273,8 @@ impl Optimizer {
         Ok(())
     }
 
-    /// What the optimiser remembers, by name: `<parameter>.<number>` for the tensors that it keeps of
-    /// a parameter, `<parameter>.steps` for the steps taken, `lr` for the learning rate.
-    ///
-    /// # Errors
-    /// When libtorch cannot compute it, for lack of memory for example.
+    /// The state by name: `<parameter>.<number>` for the tensors of a parameter, `<parameter>.steps` for
+    /// its number of steps, `lr` for the learning rate.
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut state = BTreeMap::from([("lr".to_string(), Tensor::f_from_slice(&[self.lr])?)]);
         for parameter in &self.parameters {
@@ -298,14 +288,14 @@ impl Optimizer {
         Ok(state)
     }
 
-    /// Goes on from what [`state`](Optimizer::state) returned, perhaps in another process.
+    /// Restores a state that [`state`](Optimizer::state) has returned, perhaps in another process.
     ///
     /// # Errors
-    /// When the state is that of other parameters or of another kind of optimiser; it then stays as it
-    /// was.
+    /// When the state belongs to other parameters or to another kind of optimizer; nothing is changed
+    /// then.
     pub fn set_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let get = |name: &str| {
-            state.get(name).with_context(|| format!("the optimiser state has no {name}"))
+            state.get(name).with_context(|| format!("the optimizer state has no {name}"))
         };
         let lr = get("lr")?.f_double_value(&[0])?;
         check_lr(lr)?;
@@ -320,14 +310,14 @@ impl Optimizer {
                 .collect::<Result<Vec<_>>>()?;
             ensure!(
                 steps >= 0 && (tensors.len() == kept || tensors.is_empty()),
-                "the optimiser state of {name} has {} tensors after {steps} steps, expected {kept}: \
-                 it is that of another kind of optimiser",
+                "the optimizer state of {name} has {} tensors after {steps} steps, expected {kept}: \
+                 it is that of another kind of optimizer",
                 tensors.len()
             );
             for tensor in &tensors {
                 ensure!(
                     tensor.size() == parameter.tensor.size(),
-                    "the optimiser state of {name} has shape {:?}, expected {:?}",
+                    "the optimizer state of {name} has shape {:?}, expected {:?}",
                     tensor.size(),
                     parameter.tensor.size()
                 );
@@ -341,14 +331,44 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Forgets the gradients of the last backward pass.
+    /// Refuses variables of the model and values of the state that are not finite.
+    ///
+    /// The loss is computed before the step, so a step can leave infinite weights after a finite
+    /// loss.
+    pub(super) fn expect_finite(&self, vs: &nn::VarStore) -> Result<()> {
+        let finite = |tensor: &Tensor| -> Result<bool> {
+            Ok(tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 1)
+        };
+        for (name, tensor) in vs.variables() {
+            ensure!(
+                finite(&tensor)?,
+                "the variable {name} is no longer finite: training diverged at learning rate {}; try a \
+                 smaller one",
+                self.lr
+            );
+        }
+        for parameter in &self.parameters {
+            for tensor in &parameter.state {
+                ensure!(
+                    finite(tensor)?,
+                    "the optimizer's state of {} is no longer finite: training diverged at learning rate \
+                     {}; try a smaller one",
+                    parameter.name,
+                    self.lr
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Clears the gradients of the last backward pass.
     pub fn zero_grad(&mut self) {
         for parameter in &mut self.parameters {
             parameter.tensor.zero_grad();
         }
     }
 
-    /// Moves every parameter that has a gradient by one step.
+    /// Updates every trainable parameter that has a gradient.
     ///
     /// # Errors
     /// When a gradient does not fit its parameter.
@@ -412,14 +432,14 @@ impl Parameter {
         let [mean, square] = &mut self.state[..] else { unreachable!("Adam keeps two tensors") };
         let _ = mean.f_lerp_(gradient, 1.0 - beta1)?;
         let _ = square.f_lerp_(&gradient.f_square()?, 1.0 - beta2)?;
-        // Where a gradient stays 0 its means fade until they are denormal numbers, on which processors
-        // are slow. As small as this they have no effect on a weight any more.
+        // Where a gradient stays 0, its means shrink into denormal numbers, on which processors are
+        // slow. Values this small no longer change a weight.
         if self.steps % 100 == 0 {
             for faded in [&mut *mean, &mut *square] {
                 let _ = faded.f_masked_fill_(&faded.f_abs()?.f_lt(1e-30)?, 0.0)?;
             }
         }
-        // Both means start at 0 and are too small at first; this is what they lack.
+        // Both means start at 0, so their first values are too small by these factors.
         let mean_correction = 1.0 - beta1.powi(self.steps);
         let square_correction = 1.0 - beta2.powi(self.steps);
         let denominator =

@@ -1,33 +1,33 @@
-//! Loss and accuracy, gathered while an epoch runs.
+//! Running loss and accuracy of an epoch.
 
 use crate::Result;
 use anyhow::{Context, ensure};
 use std::time::Instant;
 use tch::{Kind, Tensor};
 
-/// Where an epoch stands after a batch.
+/// The position of a batch in a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchRecord {
-    /// The epoch, counted from 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
-    /// Epochs in all.
+    /// Number of epochs in the run.
     pub num_epochs: usize,
-    /// The batch, counted from 1.
+    /// Number of the batch in its epoch, from 1.
     pub batch: usize,
-    /// Batches in an epoch.
+    /// Number of batches in an epoch.
     pub num_batches: usize,
 }
 
 impl BatchRecord {
-    /// Whether this batch ends a group of `count` batches (or, with 0, none).
+    /// Whether the batch number is a multiple of `count`; never for a count of 0.
     pub fn every(&self, count: usize) -> bool {
         count > 0 && self.batch.is_multiple_of(count)
     }
 }
 
-/// The running sums of one epoch.
+/// Running sums of one epoch.
 ///
-/// They stay on the model's device and are read only when asked for, so that a GPU is not made to
+/// The sums stay on the model's device and are read only on request, so that a GPU does not have to
 /// wait after each batch.
 ///
 /// ```
@@ -39,6 +39,7 @@ impl BatchRecord {
 /// progress.batch(&Tensor::from(0.5f32), &logits, &Tensor::from_slice(&[0i64, 0]))?;
 /// assert_eq!(progress.mean_loss()?, 0.5);
 /// assert_eq!(progress.accuracy()?, 0.5);
+/// assert_eq!(progress.accuracy_percent()?, 50.0);
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// An epoch that begins now.
+    /// Starts an epoch now.
     pub fn new() -> Progress {
         Progress {
             started: Instant::now(),
@@ -73,7 +74,7 @@ impl Progress {
     /// Adds a batch: its mean loss (one value), logits `[B, classes]` and labels `[B]`.
     ///
     /// # Errors
-    /// When the shapes are others.
+    /// When the shapes do not fit.
     pub fn batch(&mut self, loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<()> {
         let _no_grad = tch::no_grad_guard();
         ensure!(
@@ -100,14 +101,13 @@ impl Progress {
     /// Mean of the batch losses so far.
     ///
     /// # Errors
-    /// When there was no batch, or the loss is no longer a finite number.
+    /// When there was no batch, or the mean is not finite.
     pub fn mean_loss(&self) -> Result<f64> {
-        let sum = self.loss_sum.as_ref().map_or(Ok(f64::NAN), |sum| sum.f_double_value(&[]))?;
+        let sum = self.loss_sum.as_ref().context("there was no batch yet")?.f_double_value(&[])?;
         let mean = sum / self.batches as f64;
         ensure!(
             mean.is_finite(),
-            "the mean loss of {} batches is {mean}: training diverged or never began; a smaller \
-             learning rate often helps",
+            "the mean loss of {} batches is {mean}: training diverged; try a smaller learning rate",
             self.batches
         );
         Ok(mean)
@@ -122,21 +122,23 @@ impl Progress {
         Ok(loss.f_double_value(&[])?)
     }
 
-    /// Share of images classified right so far, 0–1; 0 before the first batch.
-    ///
-    /// # Errors
-    /// When libtorch cannot compute it, for lack of memory for example.
+    /// Fraction of images classified correctly so far, 0–1; 0 before the first batch.
     pub fn accuracy(&self) -> Result<f64> {
         let right = self.right.as_ref().map_or(Ok(0), |right| right.f_int64_value(&[]))?;
         Ok(right as f64 / self.images.max(1) as f64)
     }
 
-    /// How many batches there were so far.
+    /// [`accuracy`](Progress::accuracy) in percent, 0–100.
+    pub fn accuracy_percent(&self) -> Result<f64> {
+        Ok(100.0 * self.accuracy()?)
+    }
+
+    /// Number of batches so far.
     pub fn batches(&self) -> usize {
         self.batches
     }
 
-    /// Seconds since the epoch began.
+    /// Seconds since the start of the epoch.
     pub fn seconds(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
     }

@@ -1,27 +1,30 @@
-//! How the learning rate changes in the course of a run.
+//! Learning-rate schedules.
 
 use super::History;
 use crate::Result;
 use anyhow::ensure;
+use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// When a schedule takes its next value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The interval at which a schedule changes the learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Unit {
-    /// At every batch.
+    /// Every batch.
     Batch,
-    /// At every epoch.
+    /// Every epoch.
     Epoch,
 }
 
-/// The learning rate as a function of how far the run has come, on top of the optimiser's own.
+/// The learning rate as a function of the progress of a run, starting from the optimizer's.
 ///
-/// A schedule has no state: its value follows from the step and from the test losses so far, so a run
-/// that goes on from a checkpoint follows the same curve. Formulas and defaults are those of
+/// A schedule has no state: its value follows from the step and from the validation losses so far, so
+/// a run that resumes from a checkpoint follows the same curve. Formulas and defaults are those of
 /// `torch.optim.lr_scheduler`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// The optimiser's learning rate throughout.
+    /// The optimizer's learning rate throughout.
     #[default]
     Constant,
     /// Times `gamma` after every `every` epochs (`StepLR`).
@@ -31,58 +34,58 @@ pub enum Schedule {
         /// Factor, above 0.
         gamma: f64,
     },
-    /// Along half a cosine from the optimiser's learning rate to 0 (`CosineAnnealingLR`, `T_max` the
+    /// Along half a cosine from the optimizer's learning rate to 0 (`CosineAnnealingLR`, `T_max` the
     /// whole run).
     Cosine {
-        /// How fine its steps are.
+        /// The interval between two changes.
         unit: Unit,
     },
-    /// Up to the optimiser's learning rate, then down to almost 0, at every batch (`OneCycleLR` with
-    /// cosines; unlike there, momentum stays as it is). Smith and Topin, 2018.
+    /// Up to the optimizer's learning rate, then down to almost 0, every batch (`OneCycleLR` with
+    /// cosines; unlike there, the momentum stays constant). Smith and Topin, 2018.
     OneCycle {
-        /// Share of the run in which it rises, between 0 and 1; 0.3 in PyTorch.
+        /// Fraction of the run in which the rate rises, between 0 and 1; 0.3 in PyTorch.
         warm_up: f64,
     },
-    /// Times `factor` when the test loss has not fallen for more than `patience` epochs
-    /// (`ReduceLROnPlateau`; it has fallen when it is below the best by a ten-thousandth of it).
+    /// Times `factor` when the validation loss has not fallen for more than `patience` epochs
+    /// (`ReduceLROnPlateau`). It has fallen when it is below 0.9999 times the best one.
     ReduceOnPlateau {
         /// Factor, between 0 and 1; 0.1 in PyTorch.
         factor: f64,
-        /// Epochs to wait for; 10 in PyTorch.
+        /// Number of epochs without improvement that are tolerated; 10 in PyTorch.
         patience: usize,
     },
 }
 
-/// How far a run has come.
+/// A point in the course of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moment<'a> {
-    /// Batches before this one, in all epochs.
+    /// Number of batches before this one, over all epochs.
     pub step: usize,
-    /// Batches in an epoch, at least 1.
+    /// Number of batches in an epoch, at least 1.
     pub steps_per_epoch: usize,
-    /// Epochs of the whole run.
+    /// Number of epochs in the whole run.
     pub num_epochs: usize,
-    /// Test loss of each epoch so far.
-    pub test_losses: &'a [f64],
+    /// Validation loss of each epoch so far.
+    pub val_losses: &'a [f64],
 }
 
 impl Schedule {
-    /// [`Cosine`](Schedule::Cosine) at every batch.
+    /// [`Cosine`](Schedule::Cosine), changing every batch.
     pub fn cosine() -> Schedule {
         Schedule::Cosine { unit: Unit::Batch }
     }
 
-    /// [`OneCycle`](Schedule::OneCycle) that rises for three tenths of the run.
+    /// [`OneCycle`](Schedule::OneCycle), rising in the first three tenths of the run.
     pub fn one_cycle() -> Schedule {
         Schedule::OneCycle { warm_up: 0.3 }
     }
 
-    /// The learning rate of a step; `lr` is the optimiser's.
+    /// The learning rate at a point of the run; `lr` is the optimizer's.
     ///
     /// ```
     /// use mnist_kit::train::{Moment, Schedule};
     ///
-    /// let at = |step| Moment { step, steps_per_epoch: 10, num_epochs: 4, test_losses: &[] };
+    /// let at = |step| Moment { step, steps_per_epoch: 10, num_epochs: 4, val_losses: &[] };
     /// assert_eq!(Schedule::cosine().lr(0.1, &at(0)), 0.1);
     /// assert!((Schedule::cosine().lr(0.1, &at(20)) - 0.05).abs() < 1e-9);
     /// assert_eq!(Schedule::Step { every: 2, gamma: 0.5 }.lr(0.1, &at(20)), 0.05);
@@ -108,15 +111,15 @@ impl Schedule {
                 }
             }
             Schedule::ReduceOnPlateau { factor, patience } => {
-                lr * factor.powf(plateaus(at.test_losses, patience) as f64)
+                lr * factor.powf(plateaus(at.val_losses, patience) as f64)
             }
         }
     }
 
-    /// The learning rate of every step of a run, for a plot: epochs passed, and the rate.
+    /// The learning rate of every step of a run as points for a plot: epochs passed, and the rate.
     ///
-    /// `test_losses` are those of [`History::test_losses`](super::History::test_losses) for a run that is
-    /// over; none are needed before it, except by [`ReduceOnPlateau`](Schedule::ReduceOnPlateau).
+    /// Only [`ReduceOnPlateau`](Schedule::ReduceOnPlateau) needs `val_losses`: pass those of
+    /// [`History::val_losses`](super::History::val_losses) after the run, an empty slice elsewhere.
     ///
     /// ```
     /// use mnist_kit::train::Schedule;
@@ -130,11 +133,11 @@ impl Schedule {
         lr: f64,
         num_epochs: usize,
         steps_per_epoch: usize,
-        test_losses: &[f64],
+        val_losses: &[f64],
     ) -> Vec<(f64, f64)> {
         let at = |step: usize| {
-            let epochs = (step / steps_per_epoch).min(test_losses.len());
-            Moment { step, steps_per_epoch, num_epochs, test_losses: &test_losses[..epochs] }
+            let epochs = (step / steps_per_epoch).min(val_losses.len());
+            Moment { step, steps_per_epoch, num_epochs, val_losses: &val_losses[..epochs] }
         };
         (0..num_epochs * steps_per_epoch)
             .map(|step| (step as f64 / steps_per_epoch as f64, self.lr(lr, &at(step))))
@@ -156,18 +159,18 @@ impl Schedule {
 }
 
 impl Moment<'_> {
-    /// Steps of the whole run.
+    /// Number of steps in the whole run.
     fn steps(&self) -> f64 {
         (self.steps_per_epoch * self.num_epochs).max(1) as f64
     }
 }
 
-/// From `start` at 0 to `end` at 1.
-fn cosine(start: f64, end: f64, share: f64) -> f64 {
-    end + (start - end) * (1.0 + (PI * share).cos()) / 2.0
+/// Half a cosine from `start` at 0 to `end` at 1.
+fn cosine(start: f64, end: f64, fraction: f64) -> f64 {
+    end + (start - end) * (1.0 + (PI * fraction).cos()) / 2.0
 }
 
-/// How often the loss has stopped falling.
+/// The number of plateaus so far.
 fn plateaus(losses: &[f64], patience: usize) -> usize {
     let (mut best, mut bad, mut count) = (f64::INFINITY, 0, 0);
     for &loss in losses {
@@ -183,15 +186,15 @@ fn plateaus(losses: &[f64], patience: usize) -> usize {
     count
 }
 
-/// The test losses that [`Schedule::ReduceOnPlateau`] follows; the others need none.
-pub(super) fn test_losses(history: &History, schedule: &Schedule) -> Result<Vec<f64>> {
+/// The validation losses that [`Schedule::ReduceOnPlateau`] needs; none for the others.
+pub(super) fn val_losses(history: &History, schedule: &Schedule) -> Result<Vec<f64>> {
     if !matches!(schedule, Schedule::ReduceOnPlateau { .. }) {
         return Ok(Vec::new());
     }
-    let losses = history.test_losses();
+    let losses = history.val_losses();
     ensure!(
         losses.len() == history.epochs().len(),
-        "a schedule that follows the test loss needs test batches"
+        "ReduceOnPlateau follows the validation loss: give the run batches with validation(…)"
     );
     Ok(losses)
 }

@@ -2,10 +2,11 @@
 
 use crate::Result;
 use anyhow::ensure;
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 /// How a pixel between pixels is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Interpolation {
     /// The nearest pixel: edges stay hard. torchvision's default.
     #[default]
@@ -15,7 +16,7 @@ pub enum Interpolation {
 }
 
 /// One image's movement about its centre, in the units of `torchvision.transforms.functional.affine`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Affine {
     /// Degrees, clockwise.
     pub angle: f64,
@@ -35,7 +36,7 @@ impl Default for Affine {
 }
 
 /// Where a pixel of the result comes from: a 2×3 matrix on `(x, y, 1)`, measured from the centre.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Source([f64; 6]);
 
 impl Source {

@@ -15,6 +15,7 @@ use affine::{Source, sample};
 use anyhow::{Context, ensure};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 /// Mean and standard deviation of ImageNet's pixels in 0–1: red, green, blue.
@@ -45,12 +46,13 @@ pub const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224
 /// assert_eq!(batch.double_value(&[0, 0]), -1.0);
 /// # Ok::<(), anyhow::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Compose {
     steps: Vec<Step>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Step {
     ToTensor,
     Normalize { mean: f64, std: f64 },

@@ -4,6 +4,7 @@ use super::affine::{Affine, Interpolation, Source};
 use crate::Result;
 use anyhow::ensure;
 use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
 
 /// Rotates each image by an angle drawn evenly from ±degrees, as
 /// `torchvision.transforms.RandomRotation`: nearest pixel, corners filled with 0.
@@ -14,7 +15,7 @@ use rand::{Rng, RngExt};
 /// let transform = Compose::new().then(RandomRotation::new(10.0)).to_tensor();
 /// assert!(transform.is_random());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RandomRotation(RandomAffine);
 
 impl RandomRotation {
@@ -49,7 +50,7 @@ impl From<RandomRotation> for RandomAffine {
 /// let movement = RandomAffine::new(0.0).shear(10.0).scale(0.8, 1.2);
 /// assert!(Compose::new().then(movement).is_random());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RandomAffine {
     degrees: f64,
     translate: (f64, f64),
