@@ -12,11 +12,14 @@
 //! | [`train`] | losses, optimizers, schedules, the training loop and its history |
 //! | [`eval`] | metrics, confusion matrix, calibration, Grad-CAM |
 //! | [`infer`] | a picture of a digit from anywhere, in the form of MNIST's |
-//! | [`plot`] | plots, each a [`Figure`](plot::Figure) |
+//! | [`figure`] | the drawing surface: a [`Figure`](figure::Figure) with its SVG and PNG forms |
+//! | [`plot`] | ready-made plots |
 
 mod check;
 pub mod data;
+mod display;
 pub mod eval;
+pub mod figure;
 mod files;
 pub mod infer;
 pub mod model;
@@ -29,6 +32,7 @@ pub mod transform;
 pub mod weights;
 
 pub use anyhow::Result;
+pub use display::NotebookDisplay;
 pub use files::{output_path, write_whole};
 pub use runtime::{environment, init, machine_table};
 /// The versions that the kit is built on, for what it does not wrap.

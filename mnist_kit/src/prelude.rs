@@ -6,13 +6,14 @@ pub use crate::eval::{
     Bins, ConfusionMatrix, Evaluation, Prediction, average_precisions, evaluate, f1_scores,
     grad_cam,
 };
+pub use crate::figure::Figure;
 pub use crate::model::{
     Activation, Backbone, Cnn, Conv2d, DeepCnn, LeNet, Mlp, MlpConfig, ResNet, ResidualBlock,
     batch_norm2d, conv2d, conv2d_without_bias, features, linear, linear_xavier, predict, summary,
     train_only, try_forward,
 };
 pub use crate::plot::{
-    Bars, Figure, GridItem, Lines, confidence, confidence_histogram, grid, grid_of, predictions,
+    Bars, GridItem, Lines, confidence_histogram, image_grid, item_grid, prediction_grid,
 };
 pub use crate::table::{Table, percent, thousands};
 pub use crate::train::{
@@ -24,6 +25,6 @@ pub use crate::transform::{
     sobel_y, translate,
 };
 pub use crate::weights::{load_pretrained, load_weights, save_weights};
-pub use crate::{Result, environment, machine_table, output_path};
+pub use crate::{NotebookDisplay, Result, environment, machine_table, output_path};
 pub use tch::nn::{self, Module, ModuleT};
 pub use tch::{self, Device, Kind, Tensor};

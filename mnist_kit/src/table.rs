@@ -1,8 +1,8 @@
-//! A small table that shows itself as aligned text in a terminal and as HTML in a notebook.
+//! Tables, shown as aligned text in a terminal and as HTML in a notebook, and numbers as text.
 
 use std::fmt;
 
-/// Rows of text cells under a header.
+/// A table of text cells below a header.
 ///
 /// ```
 /// use mnist_kit::table::Table;
@@ -18,7 +18,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table with these column names.
+    /// Creates an empty table with these column names.
     pub fn new<T: Into<String>>(header: impl IntoIterator<Item = T>) -> Table {
         Table {
             title: None,
@@ -33,7 +33,8 @@ impl Table {
         self
     }
 
-    /// Adds a note to the title where there is one, such as [`Split::note`](crate::data::Split::note).
+    /// Appends a note, such as [`Split::note`](crate::data::Split::note), to the title; `None` changes
+    /// nothing.
     pub fn note(mut self, note: Option<&str>) -> Table {
         self.title = match (self.title, note) {
             (Some(title), Some(note)) => Some(format!("{title} — {note}")),
@@ -48,17 +49,17 @@ impl Table {
         self
     }
 
-    /// Adds one row to a table that is kept in a variable.
+    /// Adds one row in place, for loops.
     pub fn push<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// The rows, without the header.
+    /// Returns the rows without the header.
     pub fn rows(&self) -> &[Vec<String>] {
         &self.rows
     }
 
-    /// The table as HTML; every cell is escaped.
+    /// Returns the table as HTML; all text is escaped.
     pub fn to_html(&self) -> String {
         let numeric = self.numeric_columns();
         let cells = |tag: &str, row: &[String]| -> String {
@@ -85,7 +86,8 @@ impl Table {
         )
     }
 
-    /// The table as comma-separated values, for spreadsheets and other programs; without its note.
+    /// Returns the table as comma-separated values, without its title, for spreadsheets and other
+    /// programs.
     ///
     /// ```
     /// use mnist_kit::table::Table;
@@ -112,13 +114,15 @@ impl Table {
         evcxr_runtime::mime_type("text/plain").text(self.to_string());
     }
 
-    /// Columns whose every cell starts like a number stand to the right.
+    /// Whether each column is aligned to the right: all its cells are numbers or mark a missing one.
     fn numeric_columns(&self) -> Vec<bool> {
         (0..self.header.len())
             .map(|column| {
                 self.rows.iter().filter_map(|row| row.get(column)).all(|cell| {
-                    cell.trim_start_matches(['-', '+', '−'])
-                        .starts_with(|c: char| c.is_ascii_digit())
+                    matches!(cell.as_str(), "–" | "…")
+                        || cell
+                            .trim_start_matches(['-', '+', '−'])
+                            .starts_with(|c: char| c.is_ascii_digit())
                 })
             })
             .collect()
@@ -163,7 +167,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// An integer with a comma between groups of three digits: `79510` → `"79,510"`.
+/// Writes an integer with a comma between groups of three digits: `79510` → `"79,510"`.
 ///
 /// ```
 /// assert_eq!(mnist_kit::table::thousands(79_510), "79,510");
@@ -182,9 +186,9 @@ pub fn thousands(number: i64) -> String {
     text
 }
 
-/// A fraction as a percentage with two decimals: `0.9702` → `"97.02 %"`.
+/// Writes a fraction as a percentage with two decimals: `0.9702` → `"97.02 %"`.
 ///
-/// A value that was not measured (NaN) is a dash.
+/// A missing value (NaN) becomes a dash.
 ///
 /// ```
 /// assert_eq!(mnist_kit::table::percent(0.9702), "97.02 %");

@@ -7,7 +7,7 @@ use anyhow::Result;
 use mnist_kit::data::Mnist;
 use mnist_kit::eval::{Evaluation, evaluate};
 use mnist_kit::model::summary;
-use mnist_kit::plot::{confidence, grid, predictions};
+use mnist_kit::plot::{image_grid, prediction_grid};
 use mnist_kit::train::{History, OptimizerConfig, fit};
 use mnist_kit::transform::Compose;
 use mnist_kit::write_whole;
@@ -85,17 +85,17 @@ impl Lesson {
         evaluation: &Evaluation,
     ) -> Result<()> {
         let save = |figure, kind: &str| common.save(&figure, &format!("{}_{kind}", self.name));
-        save(grid(&mnist.train.first_of_each_class()?, 2, 5)?, "samples")?;
+        save(image_grid(&mnist.train.first_of_each_class()?, 2, 5)?, "samples")?;
         if !history.epochs().is_empty() {
             save(history.plot()?, "curves")?;
         }
         let mistakes = evaluation.mistakes()?.first(3)?;
         if let Some(wrong) = mistakes.first() {
-            save(confidence(wrong)?, "confidence")?;
+            save(wrong.plot()?, "confidence")?;
         }
         let mut shown = evaluation.correct()?.first(7)?;
         shown.extend(mistakes);
-        save(predictions(&shown, 2, 5)?, "predictions")?;
+        save(prediction_grid(&shown, 2, 5)?, "predictions")?;
         let confusion_matrix = evaluation.confusion_matrix()?;
         save(confusion_matrix.plot()?, "confusion")?;
         save(confusion_matrix.plot_normalized()?, "confusion_normalized")

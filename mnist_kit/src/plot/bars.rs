@@ -1,14 +1,12 @@
 //! Bars side by side, one group for each category.
 
-use super::axes::{Axis, Ends, Key, axes, legend, titled};
-use super::figure::{Drawing, Figure};
-use super::part::{Backend, Part};
-use super::theme::{self, Color};
 use crate::Result;
 use crate::data::ClassCounts;
+use crate::figure::theme::{self, Color};
+use crate::figure::{Axis, Ends, Figure, Key, Part, axes, legend, titled};
 use anyhow::ensure;
 
-/// Named series of bars over the same categories; the legend stands above the data.
+/// Named series of bars over the same categories, with a legend above the data.
 ///
 /// ```
 /// use mnist_kit::plot::Bars;
@@ -17,7 +15,7 @@ use anyhow::ensure;
 ///     .series("train", [990.0, 1120.0, 995.0])
 ///     .series("validation", [198.0, 224.0, 199.0])
 ///     .plot()?
-///     .title("Images by class");
+///     .title("Images per class");
 /// assert!(figure.to_svg()?.contains("validation"));
 /// # Ok::<(), anyhow::Error>(())
 /// ```
@@ -31,7 +29,7 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Axes with these labels and categories and no bars yet; write units into the labels.
+    /// Creates axes with these labels and categories and without bars; write units into the labels.
     pub fn new<T: Into<String>>(
         x_label: impl Into<String>,
         y_label: impl Into<String>,
@@ -46,14 +44,14 @@ impl Bars {
         }
     }
 
-    /// Adds a series, one height for each category, 0 or more.
+    /// Adds a series with one height, 0 or more, for each category.
     pub fn series(self, name: impl Into<String>, heights: impl IntoIterator<Item = f64>) -> Bars {
         let color = theme::series(self.series.len());
         self.colored(name, color, heights)
     }
 
-    /// [`series`](Bars::series) in a colour that says something, such as
-    /// [`BLUISH_GREEN`](theme::BLUISH_GREEN) for right.
+    /// Adds a [`series`](Bars::series) in a color with a meaning, such as
+    /// [`BLUISH_GREEN`](theme::BLUISH_GREEN) for correct predictions.
     pub fn colored(
         mut self,
         name: impl Into<String>,
@@ -64,14 +62,18 @@ impl Bars {
         self
     }
 
-    /// The figure.
+    /// Returns the figure.
     ///
     /// # Errors
-    /// When there is no category or series, a series has another number of bars than there are
-    /// categories, or a height is negative or not finite.
+    /// No categories, no series, a series whose length differs from the number of categories, or a
+    /// height that is negative or not finite.
     pub fn plot(self) -> Result<Figure> {
+        const WIDTH: f64 = 560.0;
         self.check()?;
-        Ok(Figure::new(560.0, 360.0, Drawing::Bars(self)))
+        // Turned names below the axis do not make the bars shorter.
+        let x = Axis::named(&self.x_label, &self.categories);
+        let names = x.below(0.85 * WIDTH) - Axis::named("", &[]).below(WIDTH);
+        Ok(Figure::new(WIDTH, 360.0 + names.min(200.0), move |part| self.draw(part)))
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -91,28 +93,25 @@ impl Bars {
         Ok(())
     }
 
-    pub(super) fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
-        let titled = titled(part, self.title.as_deref())?;
+    pub(super) fn draw(&self, part: &Part) -> Result<()> {
+        let part = titled(part, self.title.as_deref());
         let keys: Vec<(Key, String)> = self
             .series
             .iter()
             .map(|(name, color, _)| (Key::Box(*color, ""), name.clone()))
             .collect();
-        let part = if keys.len() > 1 { legend(&titled, &keys)? } else { titled };
+        let part = if keys.len() > 1 { legend(&part, &keys)? } else { part };
         let x = Axis::named(&self.x_label, &self.categories);
         let highest =
             self.series.iter().flat_map(|(_, _, heights)| heights).fold(0.0, |a, b| b.max(a));
         let ticks = (part.height() / 45.0).clamp(2.0, 8.0);
         let y = Axis::numbers(&self.y_label, (0.0, highest), ticks, false, Ends::Tick);
-        let (_, plot) = axes(&part, &x, &y)?;
-        let slot = plot.width() / self.categories.len() as f64;
-        let width = 0.8 * slot / self.series.len() as f64;
+        let plot = axes(&part, x, y)?;
+        let width = 0.8 / self.series.len() as f64;
         for (index, (_, color, heights)) in self.series.iter().enumerate() {
-            for (category, height) in heights.iter().enumerate() {
-                let left = (category as f64 + 0.1) * slot + index as f64 * width;
-                let height =
-                    (height - y.range.start) / (y.range.end - y.range.start) * plot.height();
-                plot.rect((left, plot.height() - height), width, height, *color)?;
+            for (category, &height) in heights.iter().enumerate() {
+                let left = category as f64 + 0.1 + index as f64 * width;
+                plot.bar((left, left + width), (0.0, height), *color);
             }
         }
         Ok(())
@@ -120,7 +119,7 @@ impl Bars {
 }
 
 impl ClassCounts {
-    /// How many images each class has, as bars.
+    /// Plots the number of images of each class as bars.
     ///
     /// ```
     /// use mnist_kit::data::Mnist;
@@ -129,9 +128,6 @@ impl ClassCounts {
     /// assert!(figure.to_svg()?.contains("Class"));
     /// # Ok::<(), anyhow::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// When there is no class.
     pub fn plot(&self) -> Result<Figure> {
         let classes = (0..self.counts().len()).map(|class| class.to_string());
         let counts = self.counts().iter().map(|&count| count as f64);

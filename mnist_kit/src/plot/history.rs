@@ -1,17 +1,28 @@
 //! Loss and accuracy by epoch.
 
-use super::figure::{Drawing, Figure};
-use super::lines::Lines;
+use super::lines::{Lines, side_by_side};
 use crate::Result;
+use crate::figure::Figure;
 use crate::train::{EpochRecord, History};
 use anyhow::ensure;
 
+/// A series of a panel: its name and its value in an epoch.
+type Measured = (&'static str, fn(&EpochRecord) -> Option<f64>);
+
+const LOSSES: [Measured; 2] =
+    [("Train", |record| Some(record.train_loss)), ("Test", |record| record.test_loss)];
+const ACCURACIES: [Measured; 2] =
+    [("Train", |record| Some(record.train_accuracy)), ("Test", |record| record.test_accuracy)];
+
 impl History {
-    /// Two panels: the loss by epoch, and the accuracy by epoch in percent; of training, and of the test set in the
-    /// epochs where it was measured. The loss axis starts at 0; the accuracy axis runs from 80 to 100 %, from lower where a value is below 80.
+    /// Plots loss and accuracy by epoch in two panels.
+    ///
+    /// Shows the training set and, in the epochs that measured them, the validation and the test
+    /// set. The loss axis starts at 0. The accuracy axis runs from 80 to 100 %, or from lower if a
+    /// value is below 80 %.
     ///
     /// # Errors
-    /// When there is no epoch yet, a loss is not finite, or an accuracy is not in 0–1.
+    /// No epoch yet, a loss that is not finite, or an accuracy outside of 0 to 1.
     ///
     /// ```
     /// use mnist_kit::train::{EpochRecord, History};
@@ -32,38 +43,45 @@ impl History {
     /// ```
     pub fn plot(&self) -> Result<Figure> {
         ensure!(!self.epochs().is_empty(), "the history has no epochs: train first, then plot");
-        let points = |value: fn(&EpochRecord) -> Option<f64>| -> Vec<(f64, f64)> {
-            let point = |r: &EpochRecord| value(r).map(|value| (r.epoch as f64, value));
-            self.epochs().iter().filter_map(point).collect()
-        };
-        let train_loss = points(|r| Some(r.train_loss));
-        let test_loss = points(|r| r.test_loss);
-        let highest = train_loss.iter().chain(&test_loss).map(|point| point.1).fold(1e-6, f64::max);
-        let loss = Lines::new("Epoch", "Loss")
-            .title("Loss")
-            .y_range(0.0, highest)
-            .series("Train", train_loss);
-        let loss = if test_loss.is_empty() { loss } else { loss.series("Test", test_loss) };
+        let losses = self.measured(&LOSSES, 1.0);
+        let highest = values(&losses).fold(1e-6, f64::max);
+        let loss = Lines::new("Epoch", "Loss").title("Loss").y_range(0.0, highest);
+        let loss =
+            losses.into_iter().fold(loss, |lines, (name, points)| lines.series(name, points));
 
-        let train = points(|r| Some(100.0 * r.train_accuracy));
-        let test = points(|r| r.test_accuracy.map(|share| 100.0 * share));
-        for (epoch, percent) in train.iter().chain(&test) {
+        let accuracies = self.measured(&ACCURACIES, 100.0);
+        for &(epoch, percent) in accuracies.iter().flat_map(|(_, points)| points) {
             ensure!(
-                (-1e-9..=100.0 + 1e-9).contains(percent),
-                "an accuracy of epoch {epoch} is {}, expected a share from 0 to 1",
+                (-1e-9..=100.0 + 1e-9).contains(&percent),
+                "an accuracy of epoch {epoch} is {}, expected a fraction from 0 to 1",
                 percent / 100.0
             );
         }
-        let lowest = train.iter().chain(&test).map(|point| point.1).fold(80.0, f64::min);
+        let lowest = values(&accuracies).fold(80.0, f64::min);
         let accuracy = Lines::new("Epoch", "Accuracy (%)")
             .title("Accuracy")
-            .y_range((lowest / 10.0).floor().max(0.0) * 10.0, 100.0)
-            .series("Train", train);
-        let accuracy = if test.is_empty() { accuracy } else { accuracy.series("Test", test) };
+            .y_range((lowest / 10.0).floor().max(0.0) * 10.0, 100.0);
+        let accuracy = accuracies
+            .into_iter()
+            .fold(accuracy, |lines, (name, points)| lines.series(name, points));
 
         loss.check()?;
         accuracy.check()?;
-        let figure = Figure::new(860.0, 340.0, Drawing::Lines(vec![loss, accuracy]));
+        let panels = [loss, accuracy];
+        let figure = Figure::new(860.0, 340.0, move |part| side_by_side(&panels, part));
         Ok(figure.note(self.note()))
     }
+
+    /// The points of each series that was measured at least once, its values times `scale`.
+    fn measured(&self, series: &[Measured], scale: f64) -> Vec<(&'static str, Vec<(f64, f64)>)> {
+        let points = |&(name, value): &Measured| {
+            let point = |r: &EpochRecord| value(r).map(|value| (r.epoch as f64, scale * value));
+            (name, self.epochs().iter().filter_map(point).collect::<Vec<_>>())
+        };
+        series.iter().map(points).filter(|(_, points)| !points.is_empty()).collect()
+    }
+}
+
+fn values(series: &[(&str, Vec<(f64, f64)>)]) -> impl Iterator<Item = f64> {
+    series.iter().flat_map(|(_, points)| points).map(|&(_, value)| value)
 }

@@ -1,18 +1,13 @@
 //! Named series of points on one pair of axes.
 
-use super::axes::{Axis, Ends, Key, axes, legend, titled};
-use super::figure::{Drawing, Figure};
-use super::part::{Backend, Part};
-use super::theme;
 use crate::Result;
+use crate::figure::{Axis, Ends, Figure, Key, Part, axes, legend, theme, titled};
 use anyhow::ensure;
-use plotters::prelude::*;
 
-type Point = (f64, f64);
-
-/// Named series on one pair of axes, each with its own colour and marker; the legend stands above the data.
+/// Named series of points on one pair of axes, each with its own color and marker.
 ///
-/// Where every x is a whole number, as epochs are, only whole numbers are written on that axis.
+/// The legend is above the data. If every x is a whole number, as epochs are, the ticks of that
+/// axis are whole numbers too.
 ///
 /// ```
 /// use mnist_kit::plot::Lines;
@@ -32,11 +27,11 @@ pub struct Lines {
     x_label: String,
     y_label: String,
     y_range: Option<(f64, f64)>,
-    series: Vec<(String, Vec<Point>)>,
+    series: Vec<(String, Vec<(f64, f64)>)>,
 }
 
 impl Lines {
-    /// Axes with these labels and nothing on them yet; write units into the labels.
+    /// Creates axes with these labels and without points; write units into the labels.
     pub fn new(x_label: impl Into<String>, y_label: impl Into<String>) -> Lines {
         Lines {
             title: None,
@@ -63,19 +58,19 @@ impl Lines {
         self
     }
 
-    /// Shows at least the y values from `low` to `high`; more where the data needs it.
+    /// Shows at least the y values from `low` to `high`, and more if the data needs it.
     pub fn y_range(mut self, low: f64, high: f64) -> Lines {
         self.y_range = Some((low, high));
         self
     }
 
-    /// The figure.
+    /// Returns the figure.
     ///
     /// # Errors
-    /// When there is no series, a series is empty, or a number is not finite (or beyond 1e100).
+    /// No series, an empty series, or a number that is not finite (or beyond 1e100).
     pub fn plot(self) -> Result<Figure> {
         self.check()?;
-        Ok(Figure::new(560.0, 360.0, Drawing::Lines(vec![self])))
+        Ok(Figure::new(560.0, 360.0, move |part| self.draw(part)))
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -85,8 +80,9 @@ impl Lines {
             for (i, &(x, y)) in points.iter().enumerate() {
                 ensure!(
                     drawable(x) && drawable(y),
-                    "point {i} of the series {name:?} is ({x}, {y}), expected finite numbers; \
-                     a loss that is not finite means that training diverged (try a smaller learning rate)"
+                    "point {i} of the series {name:?} is ({x}, {y}), expected finite numbers; a \
+                     loss that is not finite means that training diverged (try a smaller learning \
+                     rate)"
                 );
             }
         }
@@ -99,15 +95,15 @@ impl Lines {
         Ok(())
     }
 
-    pub(super) fn draw<DB: Backend>(&self, part: &Part<DB>) -> Result<()> {
-        let titled = titled(part, self.title.as_deref())?;
+    pub(super) fn draw(&self, part: &Part) -> Result<()> {
+        let part = titled(part, self.title.as_deref());
         let keys: Vec<(Key, String)> = self
             .series
             .iter()
             .enumerate()
             .map(|(index, (name, _))| (Key::Series(index), name.clone()))
             .collect();
-        let part = legend(&titled, &keys)?;
+        let part = legend(&part, &keys)?;
 
         let points = || self.series.iter().flat_map(|(_, points)| points);
         let whole = points().all(|(x, _)| x.fract() == 0.0);
@@ -119,28 +115,28 @@ impl Lines {
         let y = range(points().map(|&(_, y)| y).chain(shown));
         let y = Axis::numbers(&self.y_label, y, ticks, false, Ends::Tick);
 
-        let (mut chart, _) = axes(&part, &x, &y)?;
-        let (left, top) = part.area.get_base_pixel();
+        let plot = axes(&part, x, y)?;
         for (index, (_, points)) in self.series.iter().enumerate() {
-            let width = part.scale.stroke(theme::LINE_WIDTH);
-            let style = theme::series(index).rgb().stroke_width(width);
-            if part.scale.bitmap {
-                // Long thick paths have spikes at sharp corners there: each piece is drawn alone, with a round joint.
-                let pieces = points.windows(2).map(|pair| PathElement::new(pair.to_vec(), style));
-                chart.draw_series(pieces)?;
-                let joint = |&point| Circle::new(point, width as i32 / 2, style.filled());
-                chart.draw_series(points.iter().map(joint))?;
-            } else {
-                chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
-            }
-            // Long curves get a marker now and then; plotters would cut markers at the border of the data's own area.
+            let points: Vec<(f64, f64)> = points.iter().map(|&point| plot.at(point)).collect();
+            plot.part.line(&points, theme::LINE_WIDTH, theme::series(index));
+            // Long curves get about 25 markers.
             for &point in points.iter().step_by(points.len().div_ceil(25)) {
-                let (x, y) = chart.backend_coord(&point);
-                part.marker(index, (x - left, y - top))?;
+                plot.part.marker(index, point);
             }
         }
         Ok(())
     }
+}
+
+/// Draws panels of lines side by side.
+pub(super) fn side_by_side(panels: &[Lines], part: &Part) -> Result<()> {
+    let gaps = (panels.len() - 1) as f64 * theme::PANEL_GAP;
+    let width = (part.width() - gaps) / panels.len() as f64;
+    for (i, panel) in panels.iter().enumerate() {
+        let (_, rest) = part.cut_left(i as f64 * (width + theme::PANEL_GAP));
+        panel.draw(&rest.cut_left(width).0)?;
+    }
+    Ok(())
 }
 
 fn drawable(value: f64) -> bool {

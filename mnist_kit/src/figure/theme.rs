@@ -1,24 +1,20 @@
-//! The look of every figure in one place: colours, text sizes, distances.
+//! Colors, text sizes and distances of every figure.
 //!
-//! Lengths are pixels at 96 dots per inch.
+//! Color-blind readers can tell the colors of series apart. Every color also comes with a marker, a
+//! letter or a word, so that a figure printed in gray says the same. Lengths are pixels at 96 dots
+//! per inch.
 
-/// An sRGB colour: red, green, blue, each 0–255.
+/// An sRGB color: red, green, blue, each 0–255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Color(pub u8, pub u8, pub u8);
 
-impl Color {
-    pub(super) fn rgb(self) -> plotters::style::RGBColor {
-        plotters::style::RGBColor(self.0, self.1, self.2)
-    }
-}
-
-// Okabe and Ito's palette, which colour-blind readers can tell apart.
+// The palette of Okabe and Ito.
 
 /// Okabe–Ito blue: the first series.
 pub const BLUE: Color = Color(0, 114, 178);
-/// Okabe–Ito vermillion: wrong, the predicted class where it is wrong, the second series.
+/// Okabe–Ito vermillion: wrong, and a wrongly predicted class; the second series.
 pub const VERMILLION: Color = Color(213, 94, 0);
-/// Okabe–Ito bluish green: right, the true class.
+/// Okabe–Ito bluish green: correct, and the true class.
 pub const BLUISH_GREEN: Color = Color(0, 158, 115);
 /// Okabe–Ito reddish purple.
 pub const REDDISH_PURPLE: Color = Color(204, 121, 167);
@@ -31,28 +27,28 @@ pub const INK: Color = Color(34, 34, 34);
 /// White: the background.
 pub const WHITE: Color = Color(255, 255, 255);
 
-/// Colours of series, in order; an eighth series starts over.
+/// Colors of series, in order; the eighth series has the first color again.
 pub const SERIES: [Color; 7] =
     [BLUE, VERMILLION, BLUISH_GREEN, REDDISH_PURPLE, ORANGE, SKY_BLUE, INK];
 
-/// The colour of series `index`.
-pub(super) fn series(index: usize) -> Color {
+/// The color of series `index`.
+pub(crate) fn series(index: usize) -> Color {
     SERIES[index % SERIES.len()]
 }
 
-/// Bars and cells without a message of their own.
-pub(super) const PALE_BLUE: Color = Color(173, 207, 232);
-pub(super) const FAINT: Color = Color(184, 184, 184);
-pub(super) const GRID: Color = Color(226, 226, 226);
-pub(super) const AXIS: Color = Color(112, 112, 112);
+/// Neutral bars and cells.
+pub(crate) const PALE_BLUE: Color = Color(173, 207, 232);
+pub(crate) const FAINT: Color = Color(184, 184, 184);
+pub(crate) const GRID: Color = Color(226, 226, 226);
+pub(crate) const AXIS: Color = Color(112, 112, 112);
 
 /// Size (em) and weight of a text.
 #[derive(Clone, Copy)]
-pub(super) struct TextStyle {
+pub(crate) struct TextStyle {
     pub size: f64,
     pub bold: bool,
     pub color: Color,
-    /// Reads from bottom to top.
+    /// Whether it is read from bottom to top.
     pub upward: bool,
 }
 
@@ -78,36 +74,37 @@ impl TextStyle {
     }
 }
 
-pub(super) const TITLE: TextStyle = TextStyle::bold(16.0);
-pub(super) const PANEL_TITLE: TextStyle = TextStyle::bold(13.0);
-pub(super) const LABEL: TextStyle = TextStyle::plain(12.0);
+pub(crate) const TITLE: TextStyle = TextStyle::bold(16.0);
+pub(crate) const PANEL_TITLE: TextStyle = TextStyle::bold(13.0);
+pub(crate) const LABEL: TextStyle = TextStyle::plain(12.0);
 /// Letters on and above bars.
-pub(super) const MARK: TextStyle = TextStyle::bold(11.0);
-/// Where the data of a figure come from.
-pub(super) const NOTE: TextStyle = TextStyle { color: AXIS, ..TextStyle::plain(10.0) };
-pub(super) const TICK: TextStyle = TextStyle::plain(11.0);
+pub(crate) const MARK: TextStyle = TextStyle::bold(11.0);
+/// The note in the lower right corner.
+pub(crate) const NOTE: TextStyle = TextStyle { color: AXIS, ..TextStyle::plain(10.0) };
+pub(crate) const TICK: TextStyle = TextStyle::plain(11.0);
 
 /// Empty border of a figure.
-pub(super) const MARGIN: f64 = 12.0;
-/// Distance between things that belong together, such as a tick and its label.
-pub(super) const GAP: f64 = 6.0;
+pub(crate) const MARGIN: f64 = 12.0;
+/// Distance between related elements, such as a legend's key and its name.
+pub(crate) const GAP: f64 = 6.0;
 /// Distance between panels and between images.
-pub(super) const PANEL_GAP: f64 = 24.0;
-/// Height that the title of a figure takes.
-pub(super) const TITLE_BAND: f64 = 30.0;
-/// Height that a note in the corner takes.
-pub(super) const NOTE_BAND: f64 = 14.0;
-/// Height that a panel's title, an axis label, a legend row or a line of the caption takes.
-pub(super) const TEXT_BAND: f64 = 20.0;
+pub(crate) const PANEL_GAP: f64 = 24.0;
+/// Height of a figure's title.
+pub(crate) const TITLE_BAND: f64 = 30.0;
+/// Height of a note in the corner.
+pub(crate) const NOTE_BAND: f64 = 14.0;
+/// Height of a panel's title, an axis label, a row of a legend or a line of a caption.
+pub(crate) const TEXT_BAND: f64 = 20.0;
 
-pub(super) const LINE_WIDTH: f64 = 2.0;
-pub(super) const MARKER_RADIUS: f64 = 4.5;
+pub(crate) const LINE_WIDTH: f64 = 2.0;
+pub(crate) const MARKER_RADIUS: f64 = 4.5;
 
-/// Colours from light to dark; the lightness falls all the way, so that grey print keeps the order.
+/// Colors from light to dark. The lightness decreases monotonically, so that gray print keeps the
+/// order.
 type Ramp = [Color; 6];
 
-/// From nearly white over green to dark blue, for shares.
-pub(super) const COOL: Ramp = [
+/// From nearly white over green to dark blue, for fractions.
+pub(crate) const COOL: Ramp = [
     Color(255, 255, 245),
     Color(217, 240, 190),
     Color(127, 205, 187),
@@ -117,7 +114,7 @@ pub(super) const COOL: Ramp = [
 ];
 
 /// From nearly white over orange to dark brown, for mistakes.
-pub(super) const WARM: Ramp = [
+pub(crate) const WARM: Ramp = [
     Color(255, 250, 240),
     Color(254, 224, 182),
     Color(248, 174, 100),
@@ -126,8 +123,8 @@ pub(super) const WARM: Ramp = [
     Color(95, 30, 5),
 ];
 
-/// The colour at 0 (lightest) to 1 (darkest) of a ramp.
-pub(super) fn shade(ramp: &Ramp, place: f64) -> Color {
+/// Returns the color at a place from 0 (lightest) to 1 (darkest) of a ramp.
+pub(crate) fn shade(ramp: &Ramp, place: f64) -> Color {
     let place = place.clamp(0.0, 1.0) * (ramp.len() - 1) as f64;
     let index = (place as usize).min(ramp.len() - 2);
     let (from, to) = (ramp[index], ramp[index + 1]);
@@ -137,8 +134,8 @@ pub(super) fn shade(ramp: &Ramp, place: f64) -> Color {
     Color(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
 }
 
-/// [`INK`] or [`WHITE`], whichever stands out more from this background (WCAG contrast).
-pub(super) fn text_on(background: Color) -> Color {
+/// Returns [`INK`] or [`WHITE`], whichever has more contrast with the background (after WCAG).
+pub(crate) fn text_on(background: Color) -> Color {
     let contrast = |text: Color| {
         let (a, b) = (luminance(text) + 0.05, luminance(background) + 0.05);
         a.max(b) / a.min(b)

@@ -1,13 +1,12 @@
-//! Images on their way from a tensor into a figure.
+//! Images from tensors.
 
 use crate::Result;
 use anyhow::{Context, ensure};
 use image::RgbImage;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use tch::{Device, Kind, Tensor};
 
-/// Reads an image tensor, `[C, H, W]` uint8 with 1 or 3 channels; a single channel becomes grey.
-pub(super) fn pixels(image: &Tensor) -> Result<RgbImage> {
+/// Reads an image tensor, uint8 `[1 or 3, H, W]`; a single channel becomes gray.
+pub(crate) fn pixels(image: &Tensor) -> Result<RgbImage> {
     let size = image.size();
     ensure!(
         image.kind() == Kind::Uint8 && size.len() == 3 && matches!(size[0], 1 | 3),
@@ -22,24 +21,15 @@ pub(super) fn pixels(image: &Tensor) -> Result<RgbImage> {
         .context("the image is too large")
 }
 
-/// An image as the bytes of a PNG file.
-pub(super) fn encode_png(image: &RgbImage) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let encoder =
-        PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive);
-    image.write_with_encoder(encoder)?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn channels_become_colours() {
+    fn channels_become_colors() {
         let image = Tensor::from_slice(&[1u8, 2, 3, 4, 5, 6]).view([3, 1, 2]);
         assert_eq!(pixels(&image).unwrap().into_raw(), [1, 3, 5, 2, 4, 6]);
-        let grey = Tensor::from_slice(&[7u8, 8]).view([1, 2, 1]);
-        assert_eq!(pixels(&grey).unwrap().into_raw(), [7, 7, 7, 8, 8, 8]);
+        let gray = Tensor::from_slice(&[7u8, 8]).view([1, 2, 1]);
+        assert_eq!(pixels(&gray).unwrap().into_raw(), [7, 7, 7, 8, 8, 8]);
     }
 }
