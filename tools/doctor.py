@@ -30,7 +30,8 @@ class Part:
         """Formats the part as `ok`, `note` (optional) or `MISSING`, with the remedy if needed."""
         good = self.good and self.found is not None
         mark = "ok" if good else "MISSING" if self.required else "note"
-        line = f"{mark:8}{self.name:22}{self.found or 'not found'} (needed: {self.needed})"
+        need = f"{'needed' if self.required else 'optional'}: {self.needed}"
+        line = f"{mark:8}{self.name:22}{self.found or 'not found'} ({need})"
         return line if good else f"{line} -> {self.remedy}"
 
     def is_broken(self) -> bool:
