@@ -91,7 +91,7 @@ def unmet_pins(python: Path) -> dict[str, str | None]:
 
 @functools.cache
 def environment() -> Path:
-    """Chooses the Python environment: the active conda environment if it has the pins, or `.venv`."""
+    """Chooses the environment: the active conda environment if it has the pins, else `.venv`."""
     conda = os.environ.get("CONDA_PREFIX")
     if conda and not unmet_pins(Path(conda) / "bin" / "python"):
         return Path(conda)

@@ -1,4 +1,4 @@
-"""`make setup`: prepares a fresh clone for the notebooks. Steps that are already done are skipped."""
+"""`make setup`: prepares a fresh clone for the notebooks. Steps that are done are skipped."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ def test_conda_installs_the_same_packages():
 
 
 def test_no_requirement_names_a_host():
-    for file in (project.DIRECT_REQUIREMENTS, project.REQUIREMENTS, project.ROOT / "environment.yml"):
+    conda = project.ROOT / "environment.yml"
+    for file in (project.DIRECT_REQUIREMENTS, project.REQUIREMENTS, conda):
         text = file.read_text()
         assert "://" not in text and "--index" not in text and "--find-links" not in text
 
