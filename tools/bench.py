@@ -1,12 +1,14 @@
-"""`make bench`: samples a second of the kit and of PyTorch, in turns on the same machine, as a table.
+"""`make bench`: compares the samples per second of mnist_kit and PyTorch, and prints a table.
 
-Training steps run on one batch that stays in memory (forward, loss, backward, Adam). The augmentation is lesson 4's:
-the kit moves a whole batch, torchvision one PIL image after the other, as the lesson's source does.
+The two take turns on the same machine. A training step (forward, loss, backward, Adam) runs on one
+batch that stays in memory. The augmentation is that of lesson 4: the kit transforms a whole batch,
+torchvision one PIL image at a time, as usual with it.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import subprocess
 import sys
@@ -20,7 +22,7 @@ import project
 sys.path.insert(0, str(project.ROOT / "mnist_kit" / "tests" / "python"))
 import oracle
 
-# Model, batch size, steps in a round.
+# Name of the model in benches/speed.rs, model in PyTorch, batch size, training steps per round.
 STEPS = [
     ("mlp", oracle.Mlp, 128, 300),
     ("lenet", oracle.LeNet, 128, 100),
@@ -32,49 +34,62 @@ WARM_UP = 3
 
 
 def main() -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each side (default: %(default)s)")
-    parser.add_argument("only", nargs="*", help="rows to run (default: all)")
+    """Parses the command line and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="rounds of each program (default: %(default)s)"
+    )
+    parser.add_argument("only", nargs="*", help="rows to measure, by name (default: all)")
     arguments = parser.parse_args()
-    build = ["cargo", "bench", "--no-run", "--bench", "speed", "--message-format", "json"]
-    messages = subprocess.run(build, cwd=project.ROOT, check=True, capture_output=True, text=True).stdout
-    program = executable(messages)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; median of {arguments.rounds} turns\n")
-    print("| samples a second | PyTorch | mnist_kit | ratio |\n|---|---:|---:|---:|", flush=True)
+    build = ["cargo", "bench", "--locked", "-p", "mnist_kit", "--no-run", "--bench", "speed"]
+    # cargo's progress goes to stderr, where the user sees it.
+    built = subprocess.run(
+        [*build, "--message-format", "json"],
+        cwd=project.ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    program = executable(built.stdout)
+    threads = torch.get_num_threads()
+    print(f"torch {torch.__version__}, {threads} threads; median of {arguments.rounds} rounds\n")
+    print("| samples per second | PyTorch | mnist_kit | ratio |\n|---|---:|---:|---:|", flush=True)
     for name, make, batch_size, steps in STEPS:
         if not arguments.only or name in arguments.only:
             row = f"{name}, training step, batch of {batch_size}"
             ours = [program, "train", name, str(batch_size), str(steps)]
             compare(row, ours, lambda: train(make, batch_size, steps), arguments.rounds)
     if not arguments.only or "augment" in arguments.only:
-        compare("augmentation of lesson 4", [program, "augment", "1000", "20"], augment, arguments.rounds)
+        ours = [program, "augment", "1000", "20"]
+        compare("augmentation of lesson 4", ours, augment, arguments.rounds)
     return 0
 
 
 def executable(messages: str) -> str:
-    """The path of the benchmark that cargo has built."""
-    import json
-
+    """Finds the path of the benchmark in cargo's messages."""
     for line in messages.splitlines():
         message = json.loads(line)
         if message.get("executable") and message["target"]["name"] == "speed":
             return message["executable"]
-    raise SystemExit("cargo built no benchmark named speed")
+    raise project.Problem("cargo has built no benchmark named speed: see mnist_kit/Cargo.toml")
 
 
 def compare(row: str, ours: list[str], theirs, rounds: int) -> None:
-    """Runs both sides in turns and prints a row of the table."""
+    """Runs both programs in turns and prints a row of the table."""
     rates: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         rates[0].append(theirs())
-        rates[1].append(float(subprocess.run(ours, check=True, capture_output=True, text=True).stdout))
-    torch_rate, kit_rate = (statistics.median(side) for side in rates)
-    print(f"| {row} | {torch_rate:,.0f} | {kit_rate:,.0f} | {kit_rate / torch_rate:.2f} |", flush=True)
+        answer = subprocess.run(ours, check=True, capture_output=True, text=True).stdout
+        rates[1].append(float(answer))
+    torch_rate, kit_rate = (statistics.median(rate) for rate in rates)
+    ratio = kit_rate / torch_rate
+    print(f"| {row} | {torch_rate:,.0f} | {kit_rate:,.0f} | {ratio:.2f} |", flush=True)
 
 
 def train(make, batch_size: int, steps: int) -> float:
-    """PyTorch's training step."""
+    """Measures PyTorch's training step, in samples per second."""
     torch.manual_seed(1)
     model = make().train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -89,7 +104,7 @@ def train(make, batch_size: int, steps: int) -> float:
 
 
 def augment() -> float:
-    """torchvision's pipeline, image by image."""
+    """Measures torchvision's augmentation, image by image, in samples per second."""
     from PIL import Image
     from torchvision import transforms
 
@@ -101,11 +116,15 @@ def augment() -> float:
     ])
     pixels = torch.randint(0, 256, (1000, 28, 28), dtype=torch.uint8).numpy()
     images = [Image.fromarray(image) for image in pixels]
-    return len(images) / median_seconds(lambda: torch.stack([pipeline(image) for image in images]), 5)
+
+    def run() -> None:
+        torch.stack([pipeline(image) for image in images])
+
+    return len(images) / median_seconds(run, 5)
 
 
 def median_seconds(step, rounds: int) -> float:
-    """The median time of a call, after some that are not measured."""
+    """Measures the median time of a call, after a few calls to warm up."""
     seconds = []
     for _ in range(WARM_UP + rounds):
         started = time.perf_counter()

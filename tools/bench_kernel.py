@@ -1,4 +1,4 @@
-"""`make bench-kernel`: times a plain evcxr kernel and the project's, one after the other, and prints a table."""
+"""`make bench-kernel`: times a plain evcxr kernel and this project's kernel, and prints a table."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ LIMIT = 1800
 
 
 def main() -> int:
-    """The command line."""
+    """Parses the command line and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ours-only", action="store_true", help="leave out the plain kernel, which takes minutes")
+    parser.add_argument(
+        "--ours-only", action="store_true", help="skip the plain kernel, which takes minutes"
+    )
     arguments = parser.parse_args()
     columns = {}
     if not arguments.ours_only:
@@ -38,18 +40,20 @@ def main() -> int:
 
 
 def plain_environment() -> dict[str, str]:
-    """What a reader of evcxr's manual would set: where libtorch is to compile and to run."""
+    """Returns the variables that a plain kernel needs to compile with libtorch and to load it."""
     libtorch = str(project.LIBTORCH.resolve())
     return os.environ | {"LIBTORCH": libtorch, "LD_LIBRARY_PATH": f"{libtorch}/lib"}
 
 
 def time_kernel(argv: list[str], environment: dict[str, str]) -> dict[str, float]:
-    """Seconds for each row of the table."""
+    """Starts a kernel and measures the seconds of each row of the table."""
     print(f"timing {Path(argv[0]).name} {' '.join(argv[1:-1])}", flush=True)
     manager = KernelManager(kernel_name="python3")
-    manager._kernel_spec = KernelSpec(argv=argv, display_name="timed", language="rust", interrupt_mode="message")
+    manager._kernel_spec = KernelSpec(
+        argv=argv, display_name="timed", language="rust", interrupt_mode="message"
+    )
     with TemporaryDirectory() as empty:
-        # No configuration of the user's may make the plain kernel another one.
+        # The user's own evcxr configuration would change what is measured.
         environment = environment | {"EVCXR_CONFIG_DIR": empty}
         started = time.monotonic()
         manager.start_kernel(cwd=str(project.ROOT / "notebooks"), env=environment)
@@ -60,7 +64,8 @@ def time_kernel(argv: list[str], environment: dict[str, str]) -> dict[str, float
             rows = {"kernel ready": time.monotonic() - started}
             rows["first `:dep` + `use`"] = evaluate(client, FIRST)
             rows["first tensor"] = evaluate(client, TENSOR)
-            rows["later cell, median of ten"] = statistics.median(evaluate(client, cell) for cell in LATER)
+            later = [evaluate(client, cell) for cell in LATER]
+            rows["later cell, median of ten"] = statistics.median(later)
         finally:
             client.stop_channels()
             manager.shutdown_kernel()
@@ -68,23 +73,26 @@ def time_kernel(argv: list[str], environment: dict[str, str]) -> dict[str, float
 
 
 def evaluate(client, code: str) -> float:
-    """Seconds until the kernel has answered and is idle."""
-    said = []
+    """Runs a cell and measures the seconds until the kernel is idle again."""
+    messages = []
     started = time.monotonic()
-    reply = client.execute_interactive(code, timeout=LIMIT, output_hook=said.append)
+    reply = client.execute_interactive(code, timeout=LIMIT, output_hook=messages.append)
     seconds = time.monotonic() - started
-    errors = [message["content"]["evalue"] for message in said if message["msg_type"] == "error"]
     if reply["content"]["status"] != "ok":
+        errors = [
+            message["content"]["evalue"] for message in messages if message["msg_type"] == "error"
+        ]
         raise project.Problem(f"The cell\n{code}\nfailed: {' '.join(errors)}")
     print(f"  {seconds:7.2f} s  {code.splitlines()[0]}", flush=True)
     return seconds
 
 
 def table(columns: dict[str, dict[str, float]]) -> str:
-    """The times as a Markdown table."""
+    """Formats the times as a Markdown table."""
     lines = [f"| seconds | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     for row in next(iter(columns.values())):
-        lines.append(f"| {row} | {' | '.join(f'{times[row]:.2f}' for times in columns.values())} |")
+        cells = " | ".join(f"{times[row]:.2f}" for times in columns.values())
+        lines.append(f"| {row} | {cells} |")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""`make demo`: runs a lesson headless and says where its results are."""
+"""`make demo`: runs a lesson without a browser and lists its results."""
 
 from __future__ import annotations
 
@@ -14,21 +14,26 @@ import project
 
 
 def main() -> int:
-    """demo.py NOTEBOOK FOLDER"""
+    """Runs `demo.py NOTEBOOK FOLDER`."""
+    if len(sys.argv) != 3:
+        raise project.Problem("usage: demo.py NOTEBOOK FOLDER")
     notebook, out = Path(sys.argv[1]), Path(sys.argv[2]).resolve()
     if not notebook.exists():
-        raise project.Problem(f"There is no {notebook}.")
+        raise project.Problem(f"{notebook} does not exist. Name one of the files in notebooks/.")
     executed, page = out / notebook.name, out / f"{notebook.stem}.html"
     out.mkdir(parents=True, exist_ok=True)
     runner = project.ROOT / "tools" / "run_notebook.py"
     command = [sys.executable, runner, notebook, "--output", executed, "--html", page]
-    code = subprocess.run(command, env=os.environ | {"MNIST_KIT_OUT": str(out)}, stdin=subprocess.DEVNULL).returncode
-    if code:
-        print(f"How far it came: {page}", file=sys.stderr)
-        return code
+    variables = os.environ | {"MNIST_KIT_OUT": str(out)}
+    done = subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        print(f"Cells up to the failure: {page}", file=sys.stderr)
+        return done.returncode
     percent = accuracy(executed)
     if percent is None:
-        raise project.Problem(f"{notebook} ran, but no cell printed a line `Final test accuracy: …%`.")
+        raise project.Problem(
+            f"{notebook} ran, but no cell printed the line `Final test accuracy: … %`."
+        )
     print(f"\nTest accuracy: {percent}")
     print(f"Notebook:      {executed}")
     print(f"Report:        {page}")
@@ -38,7 +43,7 @@ def main() -> int:
 
 
 def accuracy(notebook: Path) -> str | None:
-    """The number on the last line `Final test accuracy: …` that a cell printed."""
+    """Finds the percentage in the last line `Final test accuracy: …` of a notebook's outputs."""
     found = None
     for cell in nbformat.read(notebook, as_version=4).cells:
         for output in cell.get("outputs", []):

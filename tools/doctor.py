@@ -1,4 +1,7 @@
-"""`make doctor`: one line a part: what was found, what is wanted, what to do. Fails when something needed is missing."""
+"""`make doctor`: lists what is installed, what is needed and how to fix it.
+
+Exits with 1 if something that the project needs is missing.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,6 @@ from pathlib import Path
 import project
 import template
 
-SETUP = "make setup"
-
 
 @dataclasses.dataclass
 class Part:
@@ -20,21 +21,22 @@ class Part:
 
     name: str
     found: str | None
-    wanted: str
-    remedy: str = SETUP
+    needed: str
+    remedy: str = "run `make setup`"
     good: bool = True
-    needed: bool = True
+    required: bool = True
 
     def line(self) -> str:
-        """`ok`, `note` (useful, not needed) or `MISSING`; found, wanted, and what to do unless all is well."""
+        """Formats the part as `ok`, `note` (optional) or `MISSING`, with the remedy if needed."""
         good = self.good and self.found is not None
-        mark = "ok" if good else "MISSING" if self.needed else "note"
-        line = f"{mark:8}{self.name:22}{self.found or 'not found'} (wanted: {self.wanted})"
+        mark = "ok" if good else "MISSING" if self.required else "note"
+        need = f"{'needed' if self.required else 'optional'}: {self.needed}"
+        line = f"{mark:8}{self.name:22}{self.found or 'not found'} ({need})"
         return line if good else f"{line} -> {self.remedy}"
 
-    def stops_work(self) -> bool:
-        """Whether the project cannot work without this part being put right."""
-        return self.needed and not (self.good and self.found is not None)
+    def is_broken(self) -> bool:
+        """Returns True if the project cannot work until this part is fixed."""
+        return self.required and not (self.good and self.found is not None)
 
 
 def main() -> int:
@@ -42,81 +44,98 @@ def main() -> int:
     parts = report()
     for part in parts:
         print(part.line())
-    broken = [part.name for part in parts if part.stops_work()]
-    print(f"\nTo be put right: {', '.join(broken)}." if broken else "\nEverything that is needed is there.")
+    broken = [part.name for part in parts if part.is_broken()]
+    print(f"\nTo fix: {', '.join(broken)}." if broken else "\nEverything needed is installed.")
     return 1 if broken else 0
 
 
 def report() -> list[Part]:
-    """All parts, from the machine up to the notebooks."""
-    return [*toolchain(), *python_side(), *libtorch(), *kernel(), data()]
+    """Collects all parts, from Rust to the data."""
+    return [*toolchain(), *python_side(), *libtorch(), *kernel(), program(), data()]
 
 
 def toolchain() -> list[Part]:
-    """rustc, cargo, the standard library's sources and a C++ compiler."""
-    wanted = rust_version_wanted()
-    rustc = version_word(project.output_of("rustc", "--version", cwd=project.ROOT))
-    cargo = version_word(project.output_of("cargo", "--version", cwd=project.ROOT))
-    update = "install rustup, then: rustup update stable"
+    """Checks rustc, cargo, the standard library's sources and the C++ compiler."""
+    version = project.rust_version_needed()
+    parts = []
+    for tool in ("rustc", "cargo"):
+        found = project.rust_version_found(tool)
+        good = project.at_least(found, version)
+        parts.append(Part(tool, found, f"{version} or newer", project.rust_remedy(), good))
+    sources = "installed" if project.rust_library() else None
     compiler = project.output_of("c++", "--version")
+    install = "run `sudo apt-get install -y build-essential`"
     return [
-        Part("rustc", rustc, f"{wanted} or newer", update, at_least(rustc, wanted)),
-        Part("cargo", cargo, f"{wanted} or newer", update, at_least(cargo, wanted)),
-        Part("rust-src", "installed" if project.rust_library() else None, "standard library sources", needed=False),
-        Part("C++ compiler", first_line(compiler), "any with C++17", "sudo apt-get install -y build-essential"),
+        *parts,
+        Part("rust-src", sources, "standard library sources", required=False),
+        Part("C++ compiler", first_line(compiler), "any with C++17", install),
     ]
 
 
 def python_side() -> list[Part]:
-    """The interpreter, and the packages in the environment."""
-    version = project.output_of(project.python(), "-c", "import platform; print(platform.python_version())")
+    """Checks the interpreter and the packages of the Python environment."""
+    ask = "import platform; print(platform.python_version())"
+    version = project.output_of(project.python(), "-c", ask)
     found = version and f"{version} in {project.environment()}"
-    parts = [Part("python", found, "3.11 or newer", good=at_least(version, "3.11"))]
-    wanted = project.pins()
-    unmet = project.unmet_pins(project.python()) if version else dict.fromkeys(wanted)
+    good = project.at_least(version, "3.11")
+    pins = project.pins()
+    unmet = project.unmet_pins(project.python()) if version else dict.fromkeys(pins)
     if unmet:
-        found = ", ".join(f"{name} {have or 'missing'}" for name, have in unmet.items())
-        needs = ", ".join(f"{name} {wanted[name]}" for name in unmet)
-        parts.append(Part("python packages", found, needs, good=False))
+        have = ", ".join(f"{name} {version or 'missing'}" for name, version in unmet.items())
+        needed = ", ".join(f"{name} {pins[name]}" for name in unmet)
+        packages = Part("Python packages", have, needed, good=False)
     else:
-        parts.append(Part("python packages", f"{len(wanted)} of {len(wanted)}", "as tools/requirements.txt"))
-    return parts
+        counted = f"{len(pins)} of {len(pins)}"
+        packages = Part("Python packages", counted, "those of tools/requirements.in")
+    return [Part("Python", found, "3.11 or newer", good=good), packages]
 
 
 def libtorch() -> list[Part]:
-    """The link to torch's libraries, and whether they can use a GPU."""
-    wanted = project.pins()["torch"]
+    """Checks the link to torch's libraries, and whether they support CUDA."""
+    needed = project.pins()["torch"]
     version = project.torch_version()
     cuda = project.LIBTORCH / "lib" / "libtorch_cuda.so"
     found = cuda.name if cuda.exists() else None
-    good = (version or "").split("+")[0] == wanted
+    remedy = "install a torch wheel with CUDA if this machine has a GPU"
     return [
-        Part("libtorch", version, wanted, good=good),
-        Part("libtorch for CUDA", found, cuda.name, "only for a GPU: a torch wheel with CUDA", needed=False),
+        Part("libtorch", version, needed, good=(version or "").split("+")[0] == needed),
+        Part("libtorch for CUDA", found, cuda.name, remedy, required=False),
     ]
 
 
 def kernel() -> list[Part]:
-    """evcxr, the kit's own build, the template and Jupyter's description of the kernel."""
+    """Checks evcxr, the kernel template and the kernelspec."""
     state = template.state() if project.toolchain_bin() else "missing"
+    found = None if state == "missing" else state
     try:
         launcher = json.loads((project.kernelspec() / "kernel.json").read_text())["argv"][1]
     except (OSError, ValueError, LookupError):
         launcher = None
     ours = str(project.ROOT / "tools" / "kernel.py")
+    evcxr = project.EVCXR_VERSION
     return [
-        Part("evcxr_jupyter", project.EVCXR_VERSION if project.evcxr() else None, project.EVCXR_VERSION),
-        Part("mnist_kit", "built" if project.program().exists() else None, "a release build"),
-        Part("kernel template", None if state == "missing" else state, "fresh", good=state == "fresh"),
+        Part("evcxr_jupyter", evcxr if project.evcxr() else None, evcxr),
+        Part("kernel template", found, "fresh", good=state == "fresh"),
         Part("kernelspec", launcher, ours, good=launcher == ours),
     ]
 
 
+def program() -> Part:
+    """Checks the program `mnist`, which notebooks do not need."""
+    found = "built" if project.program().exists() else None
+    build = "run `cargo build --release --locked -p mnist_kit_cli`"
+    return Part("program mnist", found, "a release build", build, required=False)
+
+
 def data() -> Part:
-    """Where lessons will find MNIST; without it they draw digits of their own."""
+    """Looks for MNIST where the kit does. Without it, lessons draw digits of their own."""
     folder = os.environ.get("MNIST_KIT_DATA")
-    # Of the names that the kit reads.
-    names = [rf"\b{split}-{kind}[-.]idx[13]-ubyte(\.gz)?$" for split in ("train", "(t10k|test)") for kind in ("images", "labels")]
+    # The kit accepts these spellings of the four names.
+    names = [
+        rf"\b{split}-{kind}[-.]idx[13]-ubyte(\.gz)?$"
+        for split in ("train", "(t10k|test)")
+        for kind in ("images", "labels")
+    ]
 
     def complete(at: Path) -> bool:
         files = [file.name for file in at.iterdir()] if at.is_dir() else []
@@ -127,35 +146,18 @@ def data() -> Part:
     places = [Path(folder)] if folder else []
     places += [cache, *(at for at in sorted(cache.glob("*")) if at.is_dir())]
     found = next((at for at in places if complete(at)), None)
-    remedy = "downloaded by the first lesson, or set MNIST_KIT_DATA to a folder with the four IDX files"
+    remedy = (
+        "the first lesson downloads it; "
+        "or set MNIST_KIT_DATA to a folder with the four IDX files"
+    )
     if folder and not complete(Path(folder)):
-        remedy = f"MNIST_KIT_DATA={folder} does not hold the four IDX files"
-    return Part("MNIST", found and str(found), "the four IDX files", remedy, needed=False)
-
-
-def rust_version_wanted() -> str:
-    """The `rust-version` of Cargo.toml."""
-    lines = (project.ROOT / "Cargo.toml").read_text().splitlines()
-    return next(line.split('"')[1] for line in lines if line.startswith("rust-version"))
-
-
-def version_word(text: str | None) -> str | None:
-    """`1.95.0` of `rustc 1.95.0 (…)`."""
-    return text.split()[1] if text else None
+        remedy = f"put the four IDX files into MNIST_KIT_DATA={folder}, or unset the variable"
+    return Part("MNIST", found and str(found), "the four IDX files", remedy, required=False)
 
 
 def first_line(text: str | None) -> str | None:
-    """The first line of a program's answer."""
+    """Returns the first line of a text, or None if there is no text."""
     return text.splitlines()[0] if text else None
-
-
-def at_least(found: str | None, wanted: str) -> bool:
-    """Compares versions by their leading numbers: 1.95.0-nightly counts as 1.95.0."""
-
-    def numbers(version: str) -> list[int]:
-        return [int(part) for part in version.split("-")[0].split("+")[0].split(".") if part.isdigit()]
-
-    return found is not None and numbers(found) >= numbers(wanted)
 
 
 if __name__ == "__main__":

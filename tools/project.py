@@ -1,4 +1,7 @@
-"""The project's places, versions and environment. Standard library only: runs before anything is installed."""
+"""Paths, versions and the Python environment of the project.
+
+Imports the standard library only, because it runs before anything is installed.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +17,30 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 KIT = ROOT / "mnist_kit"
 LIBTORCH = ROOT / ".libtorch"
+# The packages that the project uses directly, and everything that they bring along, with hashes.
+DIRECT_REQUIREMENTS = ROOT / "tools" / "requirements.in"
 REQUIREMENTS = ROOT / "tools" / "requirements.txt"
 EVCXR_VERSION = "0.22.0"
+UV_VERSION = "0.13.9"
 KERNEL_NAME = "mnist_kit"
 KERNEL_TITLE = "Rust (mnist_kit)"
+# The inputs of the tests that MNIST_KIT_SKIP may name.
+SKIPPABLE = ("mnist", "python", "weights", "gpu")
 
 
 class Problem(Exception):
-    """Something that the reader of the message can put right; printed without a traceback."""
+    """An error that the user can fix. It is printed without a traceback."""
 
 
 def output_of(*command: str | Path, **options) -> str | None:
-    """The standard output of a command, or None when it is missing or fails."""
+    """Returns the standard output of a command, or None if it is missing or fails."""
     try:
         done = subprocess.run(
-            [str(part) for part in command], capture_output=True, text=True, stdin=subprocess.DEVNULL, **options
+            [str(part) for part in command],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            **options,
         )
     except OSError:
         return None
@@ -36,26 +48,29 @@ def output_of(*command: str | Path, **options) -> str | None:
 
 
 def save(path: Path, text: str) -> None:
-    """Writes aside and renames: nobody sees half a file."""
+    """Writes a file under a temporary name and renames it, so that nobody reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
 def program() -> Path:
-    """Where cargo puts the release build of `mnist`."""
+    """Returns the path of the release build of the program `mnist`, which may not exist yet."""
     return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "mnist"
 
 
 def pins() -> dict[str, str]:
-    """The Python packages that the project needs, name → exact version."""
-    lines = (line.split("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines())
+    """Reads the direct Python dependencies: package name → exact version."""
+    lines = (line.split("#")[0].strip() for line in DIRECT_REQUIREMENTS.read_text().splitlines())
     return dict(line.split("==") for line in lines if line)
 
 
 def unmet_pins(python: Path) -> dict[str, str | None]:
-    """The pinned packages that an interpreter lacks or has at another version: name → what it has."""
+    """Finds the direct dependencies that an interpreter lacks or has at another version.
+
+    Maps the name of each such package to the installed version, or to None if it is missing.
+    """
     ask = (
         "import importlib.metadata as m, json, sys\n"
         "def version(name):\n"
@@ -66,13 +81,17 @@ def unmet_pins(python: Path) -> dict[str, str | None]:
     wanted = pins()
     answer = output_of(python, "-c", ask, *wanted)
     found = json.loads(answer) if answer else dict.fromkeys(wanted)
-    # A local part (2.13.0+cu130) says how a package was built, not which version it is.
-    return {name: have for name, have in found.items() if (have or "").split("+")[0] != wanted[name]}
+    # The local part of a version (2.13.0+cu130) tells how the package was built.
+    return {
+        name: version
+        for name, version in found.items()
+        if (version or "").split("+")[0] != wanted[name]
+    }
 
 
 @functools.cache
 def environment() -> Path:
-    """The Python environment in use: the activated conda environment if it has the pins, else `.venv`."""
+    """Chooses the environment: the active conda environment if it has the pins, else `.venv`."""
     conda = os.environ.get("CONDA_PREFIX")
     if conda and not unmet_pins(Path(conda) / "bin" / "python"):
         return Path(conda)
@@ -80,19 +99,19 @@ def environment() -> Path:
 
 
 def python() -> Path:
-    """The environment's interpreter."""
+    """Returns the interpreter of the environment."""
     return environment() / "bin" / "python"
 
 
 def torch_folder() -> Path | None:
-    """The folder of the environment's torch package."""
+    """Finds the folder of the torch package in the environment."""
     ask = "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])"
     found = output_of(python(), "-c", ask)
     return Path(found) if found else None
 
 
 def torch_version() -> str | None:
-    """The version of the libtorch that `.libtorch` links to."""
+    """Reads the version of the libtorch that `.libtorch` links to."""
     try:
         text = (LIBTORCH / "version.py").read_text()
     except OSError:
@@ -103,29 +122,72 @@ def torch_version() -> str | None:
     return None
 
 
+def rust_version_needed() -> str:
+    """Reads the oldest supported Rust version: `rust-version` in the workspace's Cargo.toml."""
+    lines = (ROOT / "Cargo.toml").read_text().splitlines()
+    return next(line.split('"')[1] for line in lines if line.startswith("rust-version"))
+
+
+def rust_version_found(tool: str = "rustc") -> str | None:
+    """Asks rustc or cargo for its version, such as `1.95.0`; None if it cannot be run."""
+    answer = output_of(tool, "--version", cwd=ROOT)
+    return answer.split()[1] if answer else None
+
+
+def rust_remedy() -> str:
+    """Tells the user how to get a recent Rust."""
+    if shutil.which("rustup"):
+        return "run `rustup update stable`"
+    return "install Rust with rustup (https://rustup.rs) and open a new shell"
+
+
+def rust_problem() -> str | None:
+    """Returns the message for a missing or outdated Rust, or None if Rust is recent enough."""
+    needed, found = rust_version_needed(), rust_version_found()
+    if at_least(found, needed):
+        return None
+    return (
+        f"Rust {needed} or newer is needed. Found: {f'Rust {found}' if found else 'no Rust'}.\n"
+        f"To continue, {rust_remedy()}, then repeat the command."
+    )
+
+
+def at_least(found: str | None, needed: str) -> bool:
+    """Compares two versions by their leading numbers: 1.95.0-nightly counts as 1.95.0."""
+
+    def numbers(version: str) -> list[int]:
+        release = version.split("-")[0].split("+")[0]
+        return [int(part) for part in release.split(".") if part.isdigit()]
+
+    return found is not None and numbers(found) >= numbers(needed)
+
+
 @functools.cache
 def toolchain_bin() -> Path | None:
-    """The folder of the real rustc and cargo: rustup's stand-ins look the toolchain up at every call."""
+    """Finds the folder of the real rustc and cargo.
+
+    Calling them there is faster than through rustup's proxies, which choose a toolchain each time.
+    """
     sysroot = output_of("rustc", "--print", "sysroot", cwd=ROOT)
     return Path(sysroot) / "bin" if sysroot else None
 
 
 @functools.cache
 def rustc_version() -> str | None:
-    """`rustc -vV`: release, commit and host."""
+    """Returns the output of `rustc -vV`: release, commit and host."""
     folder = toolchain_bin()
     return output_of(folder / "rustc", "-vV") if folder else None
 
 
 def host() -> str:
-    """The target triple that this machine compiles for."""
+    """Returns the target triple of this machine."""
     lines = (rustc_version() or "").splitlines()
     return next(line.removeprefix("host: ") for line in lines if line.startswith("host: "))
 
 
 @functools.cache
 def evcxr() -> Path | None:
-    """evcxr_jupyter at the wanted version, as `cargo install` recorded it."""
+    """Finds evcxr_jupyter, if `cargo install` has installed the pinned version."""
     cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     listed = output_of("cargo", "install", "--list", cwd=ROOT) or ""
     binary = cargo_home / "bin" / "evcxr_jupyter"
@@ -133,19 +195,46 @@ def evcxr() -> Path | None:
 
 
 def rust_library() -> Path | None:
-    """The sources of the standard library, where rustup has installed them."""
+    """Finds the sources of the standard library, if the component rust-src is installed."""
     folder = toolchain_bin()
-    library = folder.parent / "lib" / "rustlib" / "src" / "rust" / "library" if folder else None
-    return library if library and (library / "Cargo.toml").exists() else None
+    if folder is None:
+        return None
+    library = folder.parent / "lib" / "rustlib" / "src" / "rust" / "library"
+    return library if (library / "Cargo.toml").exists() else None
 
 
 def kernelspec() -> Path:
-    """Where the environment keeps the description of the project's kernel."""
+    """Returns the folder of the kernelspec in the environment."""
     return environment() / "share" / "jupyter" / "kernels" / KERNEL_NAME
 
 
+def skipped() -> set[str]:
+    """Reads MNIST_KIT_SKIP, the comma-separated list of inputs that tests may do without."""
+    listed = os.environ.get("MNIST_KIT_SKIP", "").split(",")
+    names = {name.strip() for name in listed if name.strip()}
+    unknown = names.difference(SKIPPABLE)
+    if unknown:
+        raise Problem(
+            f"MNIST_KIT_SKIP names {', '.join(sorted(unknown))}. "
+            f"It can name {', '.join(SKIPPABLE)}, separated by commas."
+        )
+    return names
+
+
+def missing_inputs() -> dict[str, str]:
+    """Finds the inputs of the tests that are missing: name → how to provide it."""
+    remedies = {}
+    if not os.environ.get("MNIST_KIT_DATA"):
+        remedies["mnist"] = "set MNIST_KIT_DATA to a folder with the four files of MNIST"
+    if not os.environ.get("MNIST_KIT_WEIGHTS"):
+        remedies["weights"] = "set MNIST_KIT_WEIGHTS to a folder with ImageNet weights"
+    if not python().exists():
+        remedies["python"] = "run `make setup`"
+    return remedies
+
+
 def main(action) -> None:
-    """Runs a tool's main function, and ends the process with its exit code or with a Problem's message."""
+    """Runs a tool's main function and exits with its code, or with the message of a Problem."""
     try:
         sys.exit(action())
     except Problem as problem:
@@ -153,9 +242,10 @@ def main(action) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except subprocess.CalledProcessError as failed:
-        sys.exit(f"\n{shutil.which(failed.cmd[0]) or failed.cmd[0]} ended with exit code {failed.returncode}.")
+        command = shutil.which(failed.cmd[0]) or failed.cmd[0]
+        sys.exit(f"\n{command} failed with exit code {failed.returncode}.")
 
 
 if __name__ == "__main__":
-    # For the Makefile.
+    # The Makefile asks for the interpreter.
     print(python())

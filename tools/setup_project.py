@@ -1,7 +1,8 @@
-"""`make setup`: from a fresh clone to a kernel that answers. Every step is skipped when its work is already done."""
+"""`make setup`: prepares a fresh clone for the notebooks. Steps that are done are skipped."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import project
@@ -16,107 +18,167 @@ import template
 from project import Problem
 
 
-def main() -> None:
-    """All steps in order."""
-    started = time.monotonic()
-    steps = [
-        ("system", system),
-        ("python environment", python_environment),
-        ("libtorch", libtorch),
-        ("rust sources", rust_sources),
-        ("evcxr", evcxr),
-        ("mnist_kit", kit),
-        ("kernel template", kernel_template),
-        ("kernelspec", kernelspec),
+@dataclasses.dataclass
+class Step:
+    """One step of the set-up."""
+
+    name: str
+    action: Callable[[], str]
+    # Time on two cores when nothing has been done yet; 0 for steps that take seconds.
+    minutes: int = 0
+
+    def title(self) -> str:
+        """Formats the name, with the estimated time if the step can take long."""
+        if not self.minutes:
+            return self.name
+        unit = "minute" if self.minutes == 1 else "minutes"
+        return f"{self.name} (about {self.minutes} {unit} the first time)"
+
+
+def steps() -> list[Step]:
+    """Lists the steps in order."""
+    return [
+        Step("Rust", rust),
+        Step("system packages", system),
+        Step("Python packages", python_environment, minutes=5),
+        Step("libtorch", libtorch),
+        Step("Rust sources", rust_sources, minutes=1),
+        Step("crates", crates, minutes=1),
+        Step("evcxr", evcxr, minutes=11),
+        Step("kernel template", kernel_template, minutes=7),
+        Step("kernelspec", kernelspec),
     ]
-    for number, (name, step) in enumerate(steps, 1):
+
+
+def main() -> None:
+    """Runs all steps in order."""
+    started = time.monotonic()
+    planned = steps()
+    for number, step in enumerate(planned, 1):
         begun = time.monotonic()
-        print(f"[{number}/{len(steps)}] {name}: ", end="", flush=True)
-        result = step()
+        print(f"[{number}/{len(planned)}] {step.title()}: ", end="", flush=True)
+        result = step.action()
         print(f"{result} ({time.monotonic() - begun:.1f} s)", flush=True)
-    print(f"Set up in {time.monotonic() - started:.1f} s.")
+    print(f"Set-up finished in {time.monotonic() - started:.1f} s.")
 
 
 def announce(text: str) -> None:
-    """Says what a step is about to do, on a line of its own, before its progress."""
+    """Prints what a step is about to do."""
     print(text, flush=True)
 
 
 def run(*command: str | Path, **options) -> None:
-    """Runs a command whose output the reader sees, and ends the set-up when it fails."""
+    """Prints a command and runs it with its output visible; a failure ends the set-up."""
     print("    $ " + " ".join(str(part) for part in command), flush=True)
-    subprocess.run([str(part) for part in command], check=True, stdin=subprocess.DEVNULL, cwd=project.ROOT, **options)
+    subprocess.run(
+        [str(part) for part in command],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        cwd=project.ROOT,
+        **options,
+    )
+
+
+def rust() -> str:
+    """Checks that Rust is installed and recent enough."""
+    problem = project.rust_problem()
+    if problem:
+        raise Problem(problem)
+    return f"{project.rust_version_found()} ({project.rust_version_needed()} or newer is needed)"
 
 
 def system() -> str:
-    """What only the machine's owner can install."""
+    """Checks the parts that only an administrator can install."""
     if sys.version_info < (3, 11):
-        raise Problem(f"Python {sys.version.split()[0]} is too old: 3.11 or newer is needed (`make PYTHON=python3.12 setup`).")
-    if project.toolchain_bin() is None:
-        raise Problem("Rust is missing: install it with rustup, open a new shell and run `make setup` again.")
+        raise Problem(
+            f"Python 3.11 or newer is needed. Found: {sys.version.split()[0]}.\n"
+            "Name a newer interpreter, as in `make PYTHON=python3.12 setup`."
+        )
     missing = missing_packages()
     if missing:
-        raise Problem(f"System packages are missing. Install them with\n    sudo apt-get install -y {' '.join(missing)}")
+        raise Problem(
+            "System packages are missing. Install them with\n"
+            f"    sudo apt-get install -y {' '.join(missing)}"
+        )
     return "complete"
 
 
 def missing_packages() -> list[str]:
-    """Debian's names of the system packages that are needed and not there."""
+    """Lists the missing system packages by their Debian names."""
     missing = []
     if not shutil.which("c++") or not shutil.which("cc"):
         missing.append("build-essential")
-    if not environment_exists() and not shutil.which("uv") and project.output_of(sys.executable, "-c", "import venv, ensurepip") is None:
-        missing.append("python3-venv")
+    # uv makes environments without the venv module.
+    if not environment_exists() and not is_pinned_uv(shutil.which("uv")):
+        if project.output_of(sys.executable, "-c", "import venv, ensurepip") is None:
+            missing.append("python3-venv")
     return missing
 
 
 def environment_exists() -> bool:
-    """Whether the environment in use has an interpreter."""
+    """Checks whether the chosen environment has an interpreter."""
     return project.python().exists()
 
 
 def python_environment() -> str:
-    """JupyterLab, the notebook tools and torch, at the pinned versions."""
+    """Installs JupyterLab, the notebook tools and torch at the pinned versions."""
     conda = os.environ.get("CONDA_PREFIX")
-    where = project.environment()
+    folder = project.environment()
     if not project.unmet_pins(project.python()):
-        return f"complete in {where}"
+        return f"complete in {folder}"
     if conda:
-        announce(f"the activated conda environment was not made from environment.yml ({conda}): using {where} instead.")
+        announce(
+            f"the active conda environment {conda} lacks packages of environment.yml; "
+            f"using {folder} instead"
+        )
     uv = find_uv()
     if not environment_exists():
-        announce(f"making {where}")
-        run(uv, "venv", "--quiet", "--python", sys.executable, where)
-    announce("installing the packages of tools/requirements.txt: some gigabytes the first time")
-    run(uv, "pip", "install", "--python", project.python(), "-r", project.REQUIREMENTS)
-    return f"installed in {where}"
+        announce(f"creating {folder}")
+        run(uv, "venv", "--quiet", "--python", sys.executable, folder)
+    announce("installing the packages of tools/requirements.txt (a download of about 3 GB)")
+    options = ["--python", project.python(), "--require-hashes", "-r", project.REQUIREMENTS]
+    run(uv, "pip", "install", *options)
+    return f"installed in {folder}"
 
 
 def find_uv() -> Path | str:
-    """uv from PATH, or from a small environment of its own under build/."""
-    found = shutil.which("uv")
-    # A name on PATH may be a version manager's stand-in that knows no uv.
-    if found and project.output_of(found, "--version"):
-        return found
-    own = project.BUILD / "uv"
-    if not (own / "bin" / "uv").exists():
-        announce(f"installing uv in {own}")
-        run(sys.executable, "-m", "venv", own)
-        run(own / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "uv")
-    return own / "bin" / "uv"
+    """Finds uv at the pinned version on PATH, or installs it into build/uv."""
+    on_path = shutil.which("uv")
+    if is_pinned_uv(on_path):
+        return on_path
+    folder = project.BUILD / "uv"
+    uv = folder / "bin" / "uv"
+    if not is_pinned_uv(uv):
+        announce(f"installing uv {project.UV_VERSION} into {folder}")
+        run(sys.executable, "-m", "venv", "--clear", folder)
+        pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
+        run(*pip, "--disable-pip-version-check", f"uv=={project.UV_VERSION}")
+    return uv
+
+
+def is_pinned_uv(uv: Path | str | None) -> bool:
+    """Checks that a path is a working uv at the pinned version.
+
+    A `uv` on PATH can be the placeholder of a version manager that has no uv installed.
+    """
+    answer = project.output_of(uv, "--version") if uv else None
+    return bool(answer) and answer.split()[1] == project.UV_VERSION
 
 
 def libtorch() -> str:
-    """`.libtorch` links to the environment's torch package, where cargo and the kernel look for it."""
+    """Links `.libtorch`, where cargo and the kernel look, to the environment's torch package."""
     folder = project.torch_folder()
     if folder is None:
-        raise Problem(f"torch is missing from {project.environment()}: remove that folder and run `make setup` again.")
+        raise Problem(
+            f"The package torch is missing from {project.environment()}. "
+            "Remove that folder and run `make setup` again."
+        )
     link = project.LIBTORCH
     if link.resolve() == folder.resolve():
         return f"{project.torch_version()}, linked"
     if link.exists() and not link.is_symlink():
-        raise Problem(f"{link} is in the way: remove it and run `make setup` again.")
-    # Renamed into place: a compilation that runs meanwhile sees the old link or the new one.
+        raise Problem(f"{link} is not a link. Remove it and run `make setup` again.")
+    # Renaming replaces the link in one step, so a compiler at work never finds it missing.
     new = link.with_name(".libtorch.new")
     new.unlink(missing_ok=True)
     new.symlink_to(folder)
@@ -125,58 +187,62 @@ def libtorch() -> str:
 
 
 def rust_sources() -> str:
-    """The standard library's sources, from which the kernel infers the types of variables.
+    """Installs the sources of the standard library, from which evcxr infers types of variables.
 
-    A machine that cannot get them is told and goes on: lessons say their types where it matters.
+    The set-up continues without them, because lessons write these types where they matter.
     """
     if project.rust_library():
-        return "rust-src, installed"
-    announce("adding rust-src, from which the kernel knows the types of variables")
+        return "installed"
+    announce("adding the component rust-src")
     if shutil.which("rustup"):
-        subprocess.run(["rustup", "component", "add", "rust-src"], stdin=subprocess.DEVNULL, check=False)
+        command = ["rustup", "component", "add", "rust-src"]
+        subprocess.run(command, stdin=subprocess.DEVNULL, cwd=project.ROOT, check=False)
     if project.rust_library():
-        return "rust-src installed"
-    return "NOT available: a variable in a cell needs its type written, as in `let x: Tensor = …`"
+        return "installed"
+    return "not available; write the types of variables in cells, as in `let x: Tensor = …`"
+
+
+def crates() -> str:
+    """Downloads the crates of Cargo.lock for all platforms: evcxr resolves them offline."""
+    fetch = ["cargo", "fetch", "--locked"]
+    if project.output_of(*fetch, "--offline", cwd=project.ROOT) is not None:
+        return "complete"
+    announce("downloading crates")
+    run(*fetch)
+    return "downloaded"
 
 
 def evcxr() -> str:
-    """The kernel's program, from crates.io, with the versions its authors locked."""
+    """Compiles evcxr_jupyter, the program of the kernel, at the pinned version."""
     if project.evcxr():
         return f"{project.EVCXR_VERSION}, installed"
-    announce(f"compiling evcxr_jupyter {project.EVCXR_VERSION}: some minutes")
-    # The project's own target folder and flags are no business of this build.
+    announce(f"compiling evcxr_jupyter {project.EVCXR_VERSION}")
     run("cargo", "install", "--locked", "evcxr_jupyter", "--version", project.EVCXR_VERSION)
     project.evcxr.cache_clear()
     if not project.evcxr():
-        raise Problem("cargo installed evcxr_jupyter where it was not found again: is CARGO_INSTALL_ROOT set?")
-    return f"{project.EVCXR_VERSION} installed"
-
-
-def kit() -> str:
-    """The crate and its program, in release; and all crates of the lock file, which evcxr asks for on every platform."""
-    if project.output_of("cargo", "fetch", "--offline", cwd=project.ROOT) is None:
-        announce("downloading crates")
-        run("cargo", "fetch")
-    announce("compiling what changed")
-    run("cargo", "build", "--release")
-    return "built"
+        raise Problem(
+            "cargo has installed evcxr_jupyter, but not in the bin folder of CARGO_HOME. "
+            "Unset CARGO_INSTALL_ROOT and run `make setup` again."
+        )
+    return f"{project.EVCXR_VERSION}, installed"
 
 
 def kernel_template() -> str:
-    """The warmed build folder that every kernel starts from."""
+    """Compiles the build folder that every kernel starts from."""
     with template.locked():
         built = template.ensure(announce)
-    return "built" if built else "fresh"
+    return "built" if built else "up to date"
 
 
 def kernelspec() -> str:
-    """Tells Jupyter about the kernel: title, launcher and evcxr's pictures and editor mode."""
+    """Registers the kernel with Jupyter: title, launcher, and evcxr's logos and editor mode."""
     folder = project.kernelspec()
+    launcher = str(project.ROOT / "tools" / "kernel.py")
     wanted = {
-        "argv": [str(project.python()), str(project.ROOT / "tools" / "kernel.py"), "{connection_file}"],
+        "argv": [str(project.python()), launcher, "{connection_file}"],
         "display_name": project.KERNEL_TITLE,
         "language": "rust",
-        # evcxr takes interrupts as messages; a signal would end it.
+        # evcxr handles interrupt messages; a signal would end it.
         "interrupt_mode": "message",
     }
     file = folder / "kernel.json"
@@ -184,10 +250,10 @@ def kernelspec() -> str:
         if json.loads(file.read_text()) == wanted:
             return f"{project.KERNEL_TITLE}, installed"
     except (OSError, ValueError):
-        pass  # Missing or damaged: written anew.
+        pass  # A missing or damaged file is written below.
     with tempfile.TemporaryDirectory() as stock:
-        done = project.output_of(project.evcxr(), "--install", env=os.environ | {"JUPYTER_PATH": stock})
-        if done is not None:
+        variables = os.environ | {"JUPYTER_PATH": stock}
+        if project.output_of(project.evcxr(), "--install", env=variables) is not None:
             shutil.copytree(Path(stock) / "kernels" / "rust", folder, dirs_exist_ok=True)
     project.save(file, json.dumps(wanted, indent=2) + "\n")
     return f"{project.KERNEL_TITLE}, installed in {folder}"

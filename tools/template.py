@@ -1,12 +1,12 @@
-"""The kernel's warmed build folder: all dependencies of a cell, compiled once and copied for every kernel.
+"""The kernel template: a build folder with all dependencies of a cell, copied for each kernel.
 
 `build/kernel/` holds
-    .cargo/config.toml   compiler settings, found by cargo in the folders below
-    config/evcxr.toml    evcxr's settings and what it evaluates before it answers
-    template/            a cell's package, compiled, as evcxr would write it
-    live/<kernel>/       a copy of it for every running kernel (kernel.py)
-    library/             the standard library's sources, for the types of variables
-    lock                 held while the template is looked at, built or copied
+    .cargo/config.toml   compiler settings, which cargo finds from the folders below
+    config/evcxr.toml    settings of evcxr, and the code that it runs before the first cell
+    template/            the package of a cell, as evcxr writes it, compiled
+    live/<kernel>/       a copy of the template for each running kernel (see kernel.py)
+    library/             sources of the standard library, for the types of variables
+    lock                 locked while the template is checked, built or copied
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LIVE = FOLDER / "live"
 FINGERPRINT = TEMPLATE / "fingerprint.json"
 RUST_SOURCES = FOLDER / "library"
 
-# Word for word what evcxr writes for a cell, or cargo would compile all dependencies again.
+# Exactly the text that evcxr writes for a cell: if it differs, cargo compiles everything again.
 CARGO_TOML = """
 [package]
 name = "ctx"
@@ -58,8 +58,9 @@ mnist_kit = {{ path = "{kit}" }}
 
 """
 
-# Settings in a folder above a package win over those in its Cargo.toml.
-# Line tables of the cell alone let a panic name its line; the reader's `:opt` still concerns the cell alone.
+# Settings in a folder above a package override those in its Cargo.toml. A panic can name its line
+# with line tables for the cell. `opt-level` is set for dependencies only, so `:opt` in a notebook
+# still works and does not compile them again.
 CARGO_CONFIG = """\
 [profile.dev]
 debug = "line-tables-only"
@@ -74,10 +75,11 @@ overflow-checks = false
 
 OPT_LEVEL = "1"
 
-# The reader's first cell repeats the `:dep` line; spelled alike, it costs nothing then.
-# The first evaluation, without dependencies, has emptied the lock file, and resolving anew could choose other versions.
-# The rest lets libtorch be loaded, and rust-analyzer read tch and the usual traits, while the reader still reads: it looks
-# at nothing unless there is a variable, and a variable that is moved away leaves none behind.
+# The first cell of a notebook repeats the `:dep` line, which is free if it is spelled the same way.
+# evcxr's first evaluation, without dependencies, empties the lock file, and resolving again could
+# choose other versions, so the lock file is restored first.
+# The last two lines load libtorch and make rust-analyzer read tch and common traits before the first
+# cell runs. rust-analyzer starts only if there is a variable; dropping it leaves none behind.
 EVCXR_TOML = """\
 [evcxr]
 offline_mode = true
@@ -92,7 +94,7 @@ drop(warm);
 
 
 def environment_variables() -> dict[str, str]:
-    """The environment in which cells are compiled and run; the template needs the same one."""
+    """Returns the environment in which the template and the cells are compiled and run."""
     variables = dict(os.environ)
     libtorch = project.LIBTORCH.resolve()
     libraries = [str(libtorch / "lib"), variables.get("LD_LIBRARY_PATH", "")]
@@ -101,7 +103,7 @@ def environment_variables() -> dict[str, str]:
         LD_LIBRARY_PATH=":".join(filter(None, libraries)),
         PATH=f"{project.toolchain_bin()}:{variables.get('PATH', '')}",
         CARGO_NET_OFFLINE="true",
-        # evcxr asks for backtraces, and errors would carry them into the notebook.
+        # evcxr turns backtraces on, and errors in a notebook would include them.
         RUST_LIB_BACKTRACE="0",
         EVCXR_CONFIG_DIR=str(FOLDER / "config"),
     )
@@ -111,13 +113,17 @@ def environment_variables() -> dict[str, str]:
 
 
 def rustflags(path: str) -> str:
-    """The compiler flags that evcxr will choose by the linkers it finds."""
+    """Returns the compiler flags that evcxr chooses, which depend on the installed linkers."""
     lld = not shutil.which("mold", path=path) and shutil.which("lld", path=path)
     return "-Cprefer-dynamic" + (" -Clink-arg=-fuse-ld=lld" if lld else "")
 
 
 def wanted_fingerprint() -> dict[str, str]:
-    """What the template depends on. `base`: everything is compiled anew; `kit`: cargo compiles what changed."""
+    """Computes digests of everything that the template depends on.
+
+    A change of `base` compiles everything again; after a change of `kit`, cargo compiles the crates
+    that have changed.
+    """
     variables = environment_variables()
     base = [
         project.rustc_version(),
@@ -130,7 +136,7 @@ def wanted_fingerprint() -> dict[str, str]:
         OPT_LEVEL,
         str(project.ROOT),
     ]
-    # By time of change, as cargo sees it: a file that was only touched is compiled again.
+    # cargo goes by the modification time as well, and compiles a file again that was only touched.
     sources = [project.ROOT / "Cargo.toml", project.ROOT / "Cargo.lock", project.KIT / "Cargo.toml"]
     sources += [project.KIT / "build.rs", *sorted((project.KIT / "src").rglob("*"))]
     kit = []
@@ -142,12 +148,12 @@ def wanted_fingerprint() -> dict[str, str]:
 
 
 def digest(value) -> str:
-    """A short name for a value."""
+    """Hashes a value that JSON can represent."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
 def found_fingerprint() -> dict[str, str]:
-    """What the template on disk was built from; empty when there is none or its build did not end."""
+    """Reads the digests of the template on disk; empty if its build has not finished."""
     try:
         return json.loads(FINGERPRINT.read_text())
     except (OSError, ValueError):
@@ -155,14 +161,14 @@ def found_fingerprint() -> dict[str, str]:
 
 
 def state() -> str:
-    """`fresh`, `stale` or `missing`."""
+    """Compares the template with its sources: `fresh`, `stale` or `missing`."""
     found = found_fingerprint()
     return "missing" if not found else "fresh" if found == wanted_fingerprint() else "stale"
 
 
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
-    """One process at a time builds or copies the template."""
+    """Holds the lock that lets one process at a time build or copy the template."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with open(FOLDER / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -170,27 +176,37 @@ def locked() -> Iterator[None]:
 
 
 def ensure(say=print) -> bool:
-    """Brings the template up to date, under `locked()`; says whether there was anything to do."""
-    # Written each time: cheap, and they follow the project when its folder is moved.
+    """Brings the template up to date; the caller holds `locked()`.
+
+    Returns False if it was up to date. Passes one line to `say` before a compilation.
+    """
+    # These files contain the path of the project, which may have been moved.
     write(FOLDER / ".cargo" / "config.toml", CARGO_CONFIG)
-    write(FOLDER / "config" / "evcxr.toml", EVCXR_TOML.format(opt_level=OPT_LEVEL, kit=project.KIT))
+    evcxr_toml = EVCXR_TOML.format(opt_level=OPT_LEVEL, kit=project.KIT)
+    write(FOLDER / "config" / "evcxr.toml", evcxr_toml)
     wanted, found = wanted_fingerprint(), found_fingerprint()
-    if found.get("base") != wanted["base"] or RUST_SOURCES.exists() != bool(project.rust_library()):
+    has_sources = project.rust_library() is not None
+    if found.get("base") != wanted["base"] or RUST_SOURCES.exists() != has_sources:
         copy_rust_sources()
     if found == wanted:
         return False
     if found.get("base") != wanted["base"]:
-        say("Compiling a cell's dependencies for the kernel: once, some minutes.")
+        say("Compiling the dependencies of notebook cells. This takes some minutes, once.")
         shutil.rmtree(TEMPLATE, ignore_errors=True)
     else:
-        say("mnist_kit has changed: compiling it again for the kernel.")
+        say("Compiling mnist_kit for the kernel again, because it has changed.")
     FINGERPRINT.unlink(missing_ok=True)
     write(TEMPLATE / "Cargo.toml", CARGO_TOML.format(opt_level=OPT_LEVEL, kit=project.KIT))
     write(TEMPLATE / "src" / "lib.rs", "")
     shutil.copyfile(project.ROOT / "Cargo.lock", TEMPLATE / "Cargo.lock")
     variables = environment_variables()
-    variables.update(CARGO_TARGET_DIR="target", CARGO_BUILD_BUILD_DIR="target", RUSTFLAGS=rustflags(variables["PATH"]))
-    # A cell with an error is looked at with `cargo check`, whose results are other files than those of a build.
+    variables.update(
+        CARGO_TARGET_DIR="target",
+        CARGO_BUILD_BUILD_DIR="target",
+        RUSTFLAGS=rustflags(variables["PATH"]),
+    )
+    # evcxr runs `cargo check` on a cell with an error, and the files of a build do not serve it.
+    # Without --locked: cargo adds the package of the cell to the copied Cargo.lock.
     for command in ("build", "check"):
         subprocess.run(
             [project.toolchain_bin() / "cargo", command, "--target", project.host()],
@@ -206,18 +222,19 @@ def ensure(say=print) -> bool:
 
 
 def write(path: Path, text: str) -> None:
-    """Writes a file unless it already says so: cargo and evcxr look at times of change."""
+    """Writes a file only if its content changes: cargo and evcxr look at modification times."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
 
 
 def copy_to(folder: Path) -> None:
-    """Copies the template, with hard links for what nobody writes to again.
+    """Copies the template, with hard links for files that are never written to again.
 
-    Compiled libraries bear a name made of all they depend on, and rustc and the linker put a new file in the place of
-    an old one rather than rewrite it (not so with .rmeta). All that is written again, and the kit itself, which a
-    developer may change while a kernel runs, is copied, at no cost where the file system shares blocks.
+    The name of a compiled library contains a hash of everything it depends on, and rustc and the
+    linker replace such a file instead of rewriting it (.rmeta files are rewritten). All other files
+    are copied, and so is mnist_kit, which a developer may change while a kernel runs. The copies
+    take no space on a file system that shares blocks.
     """
 
     def copy(source: str, target: str) -> None:
@@ -230,15 +247,16 @@ def copy_to(folder: Path) -> None:
 
 
 def is_settled(path: Path) -> bool:
-    """Whether a file of the template is a compiled dependency of a cell or of a build script."""
+    """Checks whether a file is a compiled dependency that is never written to again."""
     ours = path.name.startswith(("libmnist_kit-", "libctx", "ctx"))
     return path.parent.name == "deps" and path.suffix in (".rlib", ".so") and not ours
 
 
 def copy_rust_sources() -> None:
-    """Copies the sources of the standard library that matter for types, where rust-analyzer looks for them.
+    """Copies the sources of the standard library that rust-analyzer needs for types.
 
-    Whole, they come with dependencies that cargo would have to download, and with 27 MB of vector instructions to read.
+    The complete sources have dependencies that cargo would have to download, and 27 MB of vector
+    instructions that take time to read.
     """
     library = project.rust_library()
     shutil.rmtree(RUST_SOURCES, ignore_errors=True)

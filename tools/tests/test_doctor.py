@@ -1,4 +1,4 @@
-"""`make doctor` says what is missing, and only what is needed fails it."""
+"""Tests of `make doctor`: it names what is missing, and fails only for what is required."""
 
 import subprocess
 import sys
@@ -7,44 +7,76 @@ import doctor
 import pytest
 import project
 
+PARTS = (
+    "rustc",
+    "cargo",
+    "C++ compiler",
+    "Python packages",
+    "libtorch",
+    "evcxr_jupyter",
+    "kernel template",
+    "kernelspec",
+    "program mnist",
+    "MNIST",
+)
+
 
 def test_a_machine_that_is_set_up_passes():
-    done = subprocess.run([sys.executable, project.ROOT / "tools" / "doctor.py"], capture_output=True, text=True)
+    command = [sys.executable, project.ROOT / "tools" / "doctor.py"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    for part in ("rustc", "cargo", "C++ compiler", "python packages", "libtorch", "evcxr_jupyter", "kernel template", "kernelspec", "MNIST"):
+    for part in PARTS:
         assert part in done.stdout
 
 
-def test_what_is_missing_is_named_with_its_remedy(monkeypatch, capsys):
+def test_missing_parts_are_named_with_their_remedy(monkeypatch, capsys):
     monkeypatch.setattr(project, "evcxr", lambda: None)
     monkeypatch.setattr(project, "torch_version", lambda: "2.0.0+cpu")
     assert doctor.main() == 1
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("MISSING evcxr_jupyter") and "-> make setup" in line for line in lines)
-    assert any(line.startswith("MISSING libtorch ") and "2.0.0+cpu" in line and "2.13.0" in line for line in lines)
+    evcxr = next(line for line in lines if line.startswith("MISSING evcxr_jupyter"))
+    libtorch = next(line for line in lines if line.startswith("MISSING libtorch "))
+    assert "-> run `make setup`" in evcxr
+    assert "2.0.0+cpu" in libtorch and "2.13.0" in libtorch
     assert "evcxr_jupyter" in lines[-1] and "libtorch" in lines[-1]
+
+
+def test_an_outdated_rust_is_reported(monkeypatch):
+    monkeypatch.setattr(project, "rust_version_found", lambda tool="rustc": "1.80.1")
+    rustc, cargo = doctor.toolchain()[:2]
+    for part in (rustc, cargo):
+        assert part.is_broken() and "1.80.1" in part.line()
+        assert f"{project.rust_version_needed()} or newer" in part.line()
+        assert "rustup" in part.line()
 
 
 def test_a_stale_template_is_told_apart_from_a_fresh_one(monkeypatch):
     import template
 
-    monkeypatch.setattr(template, "wanted_fingerprint", lambda: {"base": "other", "kit": "other"})
+    monkeypatch.setattr(template, "found_fingerprint", lambda: {"base": "old", "kit": "old"})
     part = next(part for part in doctor.kernel() if part.name == "kernel template")
-    assert part.found == "stale" and part.stops_work()
+    assert part.found == "stale" and part.is_broken()
 
 
-def test_missing_data_is_a_note(monkeypatch, tmp_path):
+def test_missing_data_and_a_missing_program_are_notes(monkeypatch, tmp_path):
     monkeypatch.setenv("MNIST_KIT_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    part = doctor.data()
-    assert not part.stops_work() and part.line().startswith("note") and str(tmp_path) in part.line()
+    monkeypatch.setenv("CARGO_TARGET_DIR", str(tmp_path))
+    for part in (doctor.data(), doctor.program()):
+        assert not part.is_broken() and part.line().startswith("note")
+    assert str(tmp_path) in doctor.data().line()
+    assert "-p mnist_kit_cli" in doctor.program().line()
 
 
 @pytest.mark.parametrize("variable", ["MNIST_KIT_DATA", "MNIST_KIT_CACHE"])
 def test_data_is_found_under_the_names_that_the_kit_reads(variable, monkeypatch, tmp_path):
     monkeypatch.delenv("MNIST_KIT_DATA", raising=False)
     monkeypatch.setenv(variable, str(tmp_path))
-    for name in ["train-images.idx3-ubyte", "emnist-letters-train-labels-idx1-ubyte.gz", "test-images-idx3-ubyte"]:
+    for name in (
+        "train-images.idx3-ubyte",
+        "emnist-letters-train-labels-idx1-ubyte.gz",
+        "test-images-idx3-ubyte",
+    ):
         (tmp_path / name).touch()
     assert str(tmp_path) != doctor.data().found
     (tmp_path / "t10k-labels-idx1-ubyte.gz").touch()
@@ -52,7 +84,7 @@ def test_data_is_found_under_the_names_that_the_kit_reads(variable, monkeypatch,
 
 
 def test_versions_are_compared_by_number():
-    assert doctor.at_least("1.100.0", "1.89")
-    assert not doctor.at_least("1.88.2", "1.89")
-    assert doctor.at_least("1.95.0-nightly", "1.95.0")
-    assert not doctor.at_least(None, "1.0")
+    assert project.at_least("1.100.0", "1.89")
+    assert not project.at_least("1.88.2", "1.89")
+    assert project.at_least("1.95.0-nightly", "1.95.0")
+    assert not project.at_least(None, "1.0")

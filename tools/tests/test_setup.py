@@ -1,4 +1,4 @@
-"""The set-up chooses the right environment, and says what only the machine's owner can install."""
+"""Tests of the set-up: it chooses the right environment, and names what the user has to install."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ import setup_project
 
 @pytest.fixture
 def conda(tmp_path):
-    """A stand-in for a conda environment made from environment.yml: an interpreter that sees this one's packages."""
+    """Builds a stand-in for a conda environment that sees the packages of this interpreter."""
     prefix = tmp_path / "conda"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", prefix], check=True)
     (packages,) = (prefix / "lib").glob("python*/site-packages")
@@ -25,12 +25,13 @@ def conda(tmp_path):
 
 @pytest.fixture(autouse=True)
 def forget():
+    """Clears the cached choice of the environment around each test."""
     project.environment.cache_clear()
     yield
     project.environment.cache_clear()
 
 
-def test_an_activated_conda_environment_with_the_pins_is_used(conda, monkeypatch):
+def test_an_active_conda_environment_with_the_pins_is_used(conda, monkeypatch):
     monkeypatch.setenv("CONDA_PREFIX", str(conda))
     assert project.environment() == conda
     assert setup_project.python_environment() == f"complete in {conda}"
@@ -43,12 +44,12 @@ def test_the_kernelspec_goes_into_the_conda_environment(conda, monkeypatch):
     assert setup_project.kernelspec() == f"{project.KERNEL_TITLE}, installed"
     file = project.kernelspec() / "kernel.json"
     assert str(conda) in file.read_text()
-    # What a full disk may leave behind.
+    # A full disk can cut the file short.
     file.write_text('{"argv": [')
     assert "installed in" in setup_project.kernelspec()
 
 
-def test_another_conda_environment_is_left_alone(conda, monkeypatch):
+def test_a_conda_environment_without_the_pins_is_left_alone(conda, monkeypatch):
     shutil.rmtree(conda / "lib")
     monkeypatch.setenv("CONDA_PREFIX", str(conda))
     assert project.environment() == project.ROOT / ".venv"
@@ -59,18 +60,56 @@ def test_missing_system_packages_are_named(monkeypatch):
     monkeypatch.setattr(setup_project, "environment_exists", lambda: False)
     monkeypatch.setattr(project, "output_of", lambda *command, **options: None)
     assert setup_project.missing_packages() == ["build-essential", "python3-venv"]
-    monkeypatch.setattr(project, "toolchain_bin", lambda: "somewhere")
-    with pytest.raises(project.Problem, match="sudo apt-get install -y build-essential python3-venv"):
+    install = "sudo apt-get install -y build-essential python3-venv"
+    with pytest.raises(project.Problem, match=install):
         setup_project.system()
 
 
-def test_rust_is_asked_for_by_name(monkeypatch):
-    monkeypatch.setattr(project, "toolchain_bin", lambda: None)
-    with pytest.raises(project.Problem, match="rustup"):
-        setup_project.system()
+def test_rust_is_checked_first():
+    first = setup_project.steps()[0]
+    assert first.action is setup_project.rust
+
+
+def test_a_missing_rust_is_reported_with_the_installer(monkeypatch):
+    monkeypatch.setattr(project, "rust_version_found", lambda: None)
+    monkeypatch.setattr(project.shutil, "which", lambda name: None)
+    with pytest.raises(project.Problem) as raised:
+        setup_project.rust()
+    assert "Found: no Rust" in str(raised.value) and "install Rust with rustup" in str(raised.value)
+
+
+def test_an_outdated_rust_is_reported_with_both_versions(monkeypatch):
+    monkeypatch.setattr(project, "rust_version_found", lambda: "1.80.1")
+    monkeypatch.setattr(project.shutil, "which", lambda name: f"/usr/bin/{name}")
+    with pytest.raises(project.Problem) as raised:
+        setup_project.rust()
+    message = str(raised.value)
+    assert f"Rust {project.rust_version_needed()} or newer is needed" in message
+    assert "Found: Rust 1.80.1" in message and "rustup update stable" in message
+
+
+def test_long_steps_carry_an_estimate():
+    titles = {step.name: step.title() for step in setup_project.steps()}
+    assert titles["evcxr"] == "evcxr (about 11 minutes the first time)"
+    assert titles["crates"] == "crates (about 1 minute the first time)"
+    assert titles["kernelspec"] == "kernelspec"
+
+
+def test_only_the_pinned_uv_is_used(monkeypatch, tmp_path):
+    monkeypatch.setattr(project, "BUILD", tmp_path)
+    ran = []
+    monkeypatch.setattr(setup_project, "run", lambda *command: ran.append(command))
+    monkeypatch.setattr(setup_project.shutil, "which", lambda name: "/usr/bin/uv")
+    monkeypatch.setattr(project, "output_of", lambda *command: f"uv {project.UV_VERSION} (linux)")
+    assert setup_project.find_uv() == "/usr/bin/uv" and not ran
+    monkeypatch.setattr(project, "output_of", lambda *command: "uv 0.1.0")
+    assert setup_project.find_uv() == tmp_path / "uv" / "bin" / "uv"
+    assert ran[-1][-1] == f"uv=={project.UV_VERSION}"
 
 
 def test_a_problem_ends_a_tool_with_its_message_alone():
     code = "import project\ndef act(): raise project.Problem('do this')\nproject.main(act)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(project.ROOT / "tools")})
+    variables = os.environ | {"PYTHONPATH": str(project.ROOT / "tools")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=variables)
     assert done.returncode == 1 and done.stderr.strip() == "do this"
