@@ -1,62 +1,72 @@
-//! What every lesson does from the shell: load, train, evaluate, save.
+//! The steps that lessons 1 to 4 share: load, train, evaluate, save.
 
 use crate::options::Common;
 use crate::progress_bar::EpochBar;
-use crate::saved::Recipe;
+use crate::saved::{Architecture, Recipe};
 use anyhow::Result;
 use mnist_kit::data::Mnist;
 use mnist_kit::eval::{Evaluation, evaluate};
 use mnist_kit::model::summary;
 use mnist_kit::plot::{image_grid, prediction_grid};
-use mnist_kit::train::{History, OptimizerConfig, fit};
-use mnist_kit::transform::Compose;
-use mnist_kit::write_whole;
+use mnist_kit::train::{Adam, History, OptimizerConfig, Sgd, fit};
+use mnist_kit::transform::{Compose, RandomAffine, RandomRotation};
 use tch::nn;
 
-/// A lesson's own settings, where the options leave them open.
+/// A lesson's own settings, used where the options leave them open.
 pub struct Lesson {
-    /// Files are named after it.
-    pub name: &'static str,
-    pub epochs: usize,
-    pub batch_size: usize,
-    pub drop_last: bool,
-    pub seed: u32,
-    pub recipe: Recipe,
+    /// Prefix of the file names.
+    name: &'static str,
+    model: Architecture,
+    /// Number of the perceptron's hidden neurons.
+    hidden: Option<i64>,
+    epochs: usize,
+    batch_size: usize,
+    drop_last: bool,
+    seed: u32,
 }
 
 impl Lesson {
-    /// Training images go through `augmentation` first.
-    pub fn run(
-        &self,
-        common: &Common,
-        mnist: &Mnist,
-        augmentation: Compose,
-        optimizer: OptimizerConfig,
-    ) -> Result<()> {
+    /// The lesson that trains this model.
+    pub fn of(model: Architecture, hidden: Option<i64>) -> Lesson {
+        let (name, epochs, batch_size, seed) = match model {
+            Architecture::Mlp => ("mlp", 3, 128, 42),
+            Architecture::Lenet => ("lenet", 21, 128, 42),
+            Architecture::Cnn => ("cnn", 15, 100, 777),
+            Architecture::DeepCnn => ("deep_cnn", 15, 100, 777),
+            Architecture::Resnet => ("resnet", 9, 64, 42),
+        };
+        let drop_last = matches!(model, Architecture::Cnn | Architecture::DeepCnn);
+        Lesson { name, model, hidden, epochs, batch_size, drop_last, seed }
+    }
+
+    /// Trains and evaluates the model, and saves figures, weights and history.
+    pub fn run(&self, common: &Common) -> Result<()> {
+        let mnist = common.load()?;
         let device = common.device()?;
         let seed = common.seed.unwrap_or(self.seed);
+        let recipe = self.recipe(&mnist)?;
         print!("{}", mnist_kit::environment());
-        print!("\n{}\n{}", mnist.table(), mnist.train.class_counts()?.table());
+        print!("\n{mnist}\n{}", mnist.train.class_counts()?);
 
-        let train_batches = mnist.train.batches(common.batch_size.unwrap_or(self.batch_size))?;
-        let train_batches = train_batches
-            .transform(&self.recipe.after(augmentation))
+        let train_batches = mnist
+            .train
+            .batches(common.batch_size(self.batch_size))?
+            .transform(&recipe.after(self.augmentation()))
             .shuffle(seed.into())
             .drop_last(self.drop_last)
             .device(device);
-        let test_batches = mnist.test.batches(common.test_batch_size)?;
-        let test_batches =
-            test_batches.transform(&self.recipe.after(Compose::new())).device(device);
+        let test_batches = mnist.test.batches(common.test_batch_size())?;
+        let test_batches = test_batches.transform(&recipe.after(Compose::new())).device(device);
 
         tch::manual_seed(seed.into());
         let vs = nn::VarStore::new(device);
-        let model = self.recipe.build(vs.root())?;
-        print!("\n{}\n", summary(&vs).table());
+        let model = recipe.build(vs.root())?;
+        print!("\n{}\n", summary(&vs));
 
         let mut run = fit(&*model, &vs, &train_batches)
-            .optimizer(optimizer)
+            .optimizer(self.optimizer(common.lr))
             .schedule(common.schedule())
-            .epochs(common.epochs.unwrap_or(self.epochs))
+            .epochs(common.epochs(self.epochs))
             .test(&test_batches)
             .report(EpochBar::new()?);
         if let Some(path) = &common.checkpoint {
@@ -65,16 +75,44 @@ impl Lesson {
         let history = run.run()?;
 
         let evaluation = evaluate(&*model, &test_batches)?;
-        print!("\n{}\n{}", evaluation.table(), evaluation.confusion_matrix()?.per_class_table());
+        print!("\n{evaluation}\n{}", evaluation.confusion_matrix()?.per_class_table());
         println!("\nSaved:");
-        self.save_figures(common, mnist, &history, &evaluation)?;
+        self.save_figures(common, &mnist, &history, &evaluation)?;
         let weights = common.out.join(format!("{}.safetensors", self.name));
-        self.recipe.save(&vs, &weights)?;
+        recipe.save(&vs, &weights)?;
         println!("  {}", weights.display());
-        let numbers = common.out.join(format!("{}_history.csv", self.name));
-        write_whole(&numbers, history.table().to_csv().as_bytes())?;
-        println!("  {}", numbers.display());
+        for extension in ["csv", "json"] {
+            let path = common.out.join(format!("{}_history.{extension}", self.name));
+            history.save(&path)?;
+            println!("  {}", path.display());
+        }
         Ok(())
+    }
+
+    /// The lesson's recipe; the perceptron is normalized with the first 1,000 training images.
+    fn recipe(&self, mnist: &Mnist) -> Result<Recipe> {
+        let recipe = Recipe { hidden: self.hidden, ..Recipe::usual(self.model) };
+        if self.model != Architecture::Mlp {
+            return Ok(recipe);
+        }
+        let (mean, std) = mnist.train.head(1000).mean_std()?;
+        Ok(Recipe { mean, std, ..recipe })
+    }
+
+    fn augmentation(&self) -> Compose {
+        match self.model {
+            Architecture::Resnet => Compose::new()
+                .then(RandomRotation::new(10.0))
+                .then(RandomAffine::new(0.0).shear(10.0).scale(0.8, 1.2)),
+            _ => Compose::new(),
+        }
+    }
+
+    fn optimizer(&self, lr: f64) -> OptimizerConfig {
+        match self.model {
+            Architecture::Lenet => Sgd::new(lr).momentum(0.9).into(),
+            _ => Adam::new(lr).into(),
+        }
     }
 
     fn save_figures(
@@ -86,9 +124,7 @@ impl Lesson {
     ) -> Result<()> {
         let save = |figure, kind: &str| common.save(&figure, &format!("{}_{kind}", self.name));
         save(image_grid(&mnist.train.first_of_each_class()?, 2, 5)?, "samples")?;
-        if !history.epochs().is_empty() {
-            save(history.plot()?, "curves")?;
-        }
+        save(history.plot()?, "curves")?;
         let mistakes = evaluation.mistakes()?.first(3)?;
         if let Some(wrong) = mistakes.first() {
             save(wrong.plot()?, "confidence")?;

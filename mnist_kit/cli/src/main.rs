@@ -1,4 +1,5 @@
-//! The lessons as programs: the same calls as in the notebooks, from a shell.
+//! The program `mnist`: the lessons' training runs from a shell, with the same calls as in the
+//! notebooks.
 
 mod lesson;
 mod options;
@@ -7,16 +8,16 @@ mod progress_bar;
 mod saved;
 mod transfer;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use lesson::Lesson;
-use mnist_kit::train::{Adam, Sgd};
-use mnist_kit::transform::{Compose, RandomAffine, RandomRotation};
 use options::Common;
 use predict::Predict;
-use saved::{Architecture, Recipe};
+use saved::Architecture;
+use std::process::ExitCode;
 use transfer::Transfer;
 
-/// Train the models of the mnist_kit lessons and save their figures and weights.
+/// Train the models of the mnist_kit lessons, and read pictures of digits with them
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -26,99 +27,46 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Lesson 1: a perceptron, 784 → 100 → 10; Adam 1e-3, batches of 128, 3 epochs
+    /// Lesson 1: a multi-layer perceptron, 784 → 100 → 10; Adam 1e-3, batch size 128, 3 epochs
     Mlp {
-        /// Neurons of the hidden layer
+        /// Number of hidden neurons
         #[arg(long, default_value_t = 100)]
         hidden: i64,
         #[command(flatten)]
         common: Common,
     },
-    /// Lesson 2: LeNet; SGD 1e-3 with momentum 0.9, batches of 128, 21 epochs
+    /// Lesson 2: LeNet; SGD 1e-3 with momentum 0.9, batch size 128, 21 epochs
     Lenet(Common),
-    /// Lesson 3: two convolutions; Adam 1e-3, batches of 100, 15 epochs
+    /// Lesson 3: a CNN with two convolutions; Adam 1e-3, batch size 100, 15 epochs
     Cnn(Common),
-    /// Lesson 3: three convolutions and dropout; Adam 1e-3, batches of 100, 15 epochs
+    /// Lesson 3: a deeper CNN with dropout; Adam 1e-3, batch size 100, 15 epochs
     DeepCnn(Common),
-    /// Lesson 4: a residual network on augmented images; Adam 1e-3, batches of 64, 9 epochs
+    /// Lesson 4: a residual network on augmented images; Adam 1e-3, batch size 64, 9 epochs
     Resnet(Common),
-    /// Lesson 5: a network trained on photographs, trained further on 10,000 digits; AdamW, head 1e-3, backbone less
+    /// Lesson 5: transfer learning from ImageNet on 10,000 digits; AdamW, two phases
     Transfer(Transfer),
     /// Read pictures of digits with weights that a lesson has saved
     Predict(Predict),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     mnist_kit::init();
-    let adam = |lr| Adam::new(lr).into();
-    let plain = Compose::new();
-    match Cli::parse().command {
-        Command::Mlp { hidden, common } => {
-            let mnist = common.load()?;
-            let (mean, std) = mnist.train.head(1000).mean_std()?;
-            let recipe = Recipe { model: Architecture::Mlp, hidden: Some(hidden), mean, std };
-            let lesson = Lesson {
-                name: "mlp",
-                epochs: 3,
-                batch_size: 128,
-                drop_last: false,
-                seed: 42,
-                recipe,
-            };
-            lesson.run(&common, &mnist, plain, adam(common.lr))
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
         }
-        Command::Lenet(common) => {
-            let recipe = Recipe::usual(Architecture::Lenet);
-            let lesson = Lesson {
-                name: "lenet",
-                epochs: 21,
-                batch_size: 128,
-                drop_last: false,
-                seed: 42,
-                recipe,
-            };
-            let sgd = Sgd::new(common.lr).momentum(0.9).into();
-            lesson.run(&common, &common.load()?, plain, sgd)
-        }
-        Command::Cnn(common) => {
-            let recipe = Recipe::usual(Architecture::Cnn);
-            let lesson = Lesson {
-                name: "cnn",
-                epochs: 15,
-                batch_size: 100,
-                drop_last: true,
-                seed: 777,
-                recipe,
-            };
-            lesson.run(&common, &common.load()?, plain, adam(common.lr))
-        }
-        Command::DeepCnn(common) => {
-            let recipe = Recipe::usual(Architecture::DeepCnn);
-            let lesson = Lesson {
-                name: "deep_cnn",
-                epochs: 15,
-                batch_size: 100,
-                drop_last: true,
-                seed: 777,
-                recipe,
-            };
-            lesson.run(&common, &common.load()?, plain, adam(common.lr))
-        }
-        Command::Resnet(common) => {
-            let recipe = Recipe::usual(Architecture::Resnet);
-            let lesson = Lesson {
-                name: "resnet",
-                epochs: 9,
-                batch_size: 64,
-                drop_last: false,
-                seed: 42,
-                recipe,
-            };
-            let augmentation = plain
-                .then(RandomRotation::new(10.0))
-                .then(RandomAffine::new(0.0).shear(10.0).scale(0.8, 1.2));
-            lesson.run(&common, &common.load()?, augmentation, adam(common.lr))
-        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Mlp { hidden, common } => Lesson::of(Architecture::Mlp, Some(hidden)).run(&common),
+        Command::Lenet(common) => Lesson::of(Architecture::Lenet, None).run(&common),
+        Command::Cnn(common) => Lesson::of(Architecture::Cnn, None).run(&common),
+        Command::DeepCnn(common) => Lesson::of(Architecture::DeepCnn, None).run(&common),
+        Command::Resnet(common) => Lesson::of(Architecture::Resnet, None).run(&common),
         Command::Transfer(transfer) => transfer.run(),
         Command::Predict(predict) => predict.run(),
     }

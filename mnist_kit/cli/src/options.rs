@@ -3,41 +3,42 @@
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use mnist_kit::data::{Mnist, Settings};
-use mnist_kit::figure::Figure;
+use mnist_kit::plot::Figure;
 use mnist_kit::train::Schedule;
+use std::num::NonZero;
 use std::path::PathBuf;
 use tch::Device;
 
 #[derive(Args)]
 pub struct Common {
-    /// Times that the model sees every training image [default: the lesson's]
+    /// Number of epochs, 1 or more [default: the lesson's]
     #[arg(long)]
-    pub epochs: Option<usize>,
-    /// Images in a training batch [default: the lesson's]
+    epochs: Option<NonZero<usize>>,
+    /// Number of images in a training batch [default: the lesson's]
     #[arg(long)]
-    pub batch_size: Option<usize>,
-    /// Images in a test batch
-    #[arg(long, default_value_t = 1000)]
-    pub test_batch_size: usize,
-    /// Learning rate
-    #[arg(long, default_value_t = 1e-3)]
+    batch_size: Option<NonZero<usize>>,
+    /// Number of images in a test batch
+    #[arg(long, default_value = "1000")]
+    test_batch_size: NonZero<usize>,
+    /// Learning rate, above 0
+    #[arg(long, default_value = "1e-3", value_parser = rate, allow_negative_numbers = true)]
     pub lr: f64,
-    /// How the learning rate changes in the course of the run
+    /// Learning-rate schedule
     #[arg(long, value_enum, default_value_t = ScheduleChoice::Constant)]
     schedule: ScheduleChoice,
-    /// Seed of the weights and of the order of the images [default: the lesson's]
+    /// Random seed for the initial weights and the order of the images [default: the lesson's]
     #[arg(long)]
     pub seed: Option<u32>,
-    /// File that keeps the state of the run after each epoch; where it exists, the run goes on from it
+    /// File for the state of the run, written after each epoch; an existing file resumes its run
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
-    /// Where to compute
+    /// Device to train on
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
     device: DeviceChoice,
-    /// Folder with the four IDX files, gzipped or not [default: $MNIST_KIT_DATA, then the cache, then a download]
+    /// Folder with the four IDX files [default: $MNIST_KIT_DATA, then the cache, then a download]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Folder for figures and weights
+    /// Folder for figures, weights and history
     #[arg(long, value_name = "FOLDER", default_value = "out")]
     pub out: PathBuf,
     /// File format of the figures
@@ -47,6 +48,7 @@ pub struct Common {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum DeviceChoice {
+    /// The first GPU, or else the CPU
     Auto,
     Cpu,
     Cuda,
@@ -54,11 +56,11 @@ enum DeviceChoice {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum ScheduleChoice {
-    /// As it is
+    /// The same learning rate throughout
     Constant,
-    /// Falling to 0 along half a cosine
+    /// From --lr to 0 along half a cosine
     Cosine,
-    /// Rising to --lr in the first third, then falling to 0
+    /// Up to --lr in the first three tenths of the run, then down to almost 0
     OneCycle,
 }
 
@@ -68,7 +70,33 @@ enum Format {
     Svg,
 }
 
+/// Parses a learning rate.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "expected a number such as 1e-3".to_string())?;
+    if rate > 0.0 && rate.is_finite() {
+        Ok(rate)
+    } else {
+        Err("expected a finite number above 0, such as 1e-3".to_string())
+    }
+}
+
 impl Common {
+    /// The number of epochs, or `default` where the option is not given.
+    pub fn epochs(&self, default: usize) -> usize {
+        self.epochs.map_or(default, NonZero::get)
+    }
+
+    /// The training batch size, or `default` where the option is not given.
+    pub fn batch_size(&self, default: usize) -> usize {
+        self.batch_size.map_or(default, NonZero::get)
+    }
+
+    /// The test batch size.
+    pub fn test_batch_size(&self) -> usize {
+        self.test_batch_size.get()
+    }
+
+    /// The device that the options choose.
     pub fn device(&self) -> Result<Device> {
         Ok(match self.device {
             DeviceChoice::Auto => Device::cuda_if_available(),
@@ -76,13 +104,14 @@ impl Common {
             DeviceChoice::Cuda => {
                 ensure!(
                     tch::Cuda::is_available(),
-                    "no CUDA device found; `--device cpu` computes without one"
+                    "no CUDA device found; train with `--device cpu` instead"
                 );
                 Device::Cuda(0)
             }
         })
     }
 
+    /// The schedule that the options choose.
     pub fn schedule(&self) -> Schedule {
         match self.schedule {
             ScheduleChoice::Constant => Schedule::Constant,
@@ -91,6 +120,7 @@ impl Common {
         }
     }
 
+    /// Loads MNIST, from `--data` where it is given.
     pub fn load(&self) -> Result<Mnist> {
         let mut settings = Settings::from_env()?;
         if let Some(folder) = &self.data {
@@ -99,7 +129,7 @@ impl Common {
         Mnist::load_with(&settings)
     }
 
-    /// Saves a figure under `--out` in the chosen format and says where.
+    /// Saves a figure under `--out` in the chosen format and prints its path.
     pub fn save(&self, figure: &Figure, name: &str) -> Result<()> {
         let extension = match self.format {
             Format::Png => "png",

@@ -1,10 +1,11 @@
-//! What a trained model reads in pictures of digits.
+//! Reads pictures of digits with a trained model.
 
 use crate::saved::{Architecture, Recipe};
 use anyhow::Result;
 use clap::Args;
 use mnist_kit::infer::{Picture, read_picture};
 use mnist_kit::model::try_forward;
+use mnist_kit::table::percent;
 use mnist_kit::transform::Compose;
 use std::path::PathBuf;
 use tch::{Kind, nn};
@@ -14,10 +15,10 @@ pub struct Predict {
     /// Weights that a lesson has saved
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// Model that the weights belong to [default: as the .json file beside them says]
+    /// Model that the weights belong to [default: from the .json file beside them]
     #[arg(long, value_enum)]
     model: Option<Architecture>,
-    /// Pictures of one digit each: PNG, JPEG, GIF, BMP or WebP, any size, grey or in colour, light on
+    /// Pictures of one digit each: PNG, JPEG, GIF, BMP or WebP, any size, gray or in color, light on
     /// dark or dark on light
     #[arg(required = true, value_name = "IMAGE")]
     pictures: Vec<PathBuf>,
@@ -34,7 +35,7 @@ impl Predict {
         for path in &self.pictures {
             match read_picture(path).and_then(|picture| answer(&recipe, &*model, &picture)) {
                 Ok(lines) => println!("{}: {lines}", path.display()),
-                // One bad file does not hide the answers for the others.
+                // One unreadable file must not hide the results of the others.
                 Err(error) => {
                     unreadable += 1;
                     eprintln!("{error:#}");
@@ -50,17 +51,17 @@ impl Predict {
     }
 }
 
-/// What was done to the picture, and the three most probable digits.
+/// The preprocessing of the picture in words, then the three most probable digits.
 fn answer(recipe: &Recipe, model: &dyn nn::ModuleT, picture: &Picture) -> Result<String> {
     let images = recipe.after(Compose::new()).apply(&picture.image.unsqueeze(0))?;
     let _no_grad = tch::no_grad_guard();
     let probabilities = try_forward(model, &images, false)?.f_softmax(-1, Kind::Float)?.f_get(0)?;
-    let (shares, digits) = probabilities.f_topk(3, 0, true, true)?;
-    let shares = Vec::<f64>::try_from(shares)?;
+    let (probabilities, digits) = probabilities.f_topk(3, 0, true, true)?;
+    let probabilities = Vec::<f64>::try_from(probabilities)?;
     let digits = Vec::<i64>::try_from(digits)?;
     let mut lines = picture.steps.join("; ");
-    for (digit, share) in digits.iter().zip(shares) {
-        lines.push_str(&format!("\n  {digit}  {:6.2} %", 100.0 * share));
+    for (digit, probability) in digits.iter().zip(probabilities) {
+        lines.push_str(&format!("\n  {digit}  {:>8}", percent(probability)));
     }
     Ok(lines)
 }

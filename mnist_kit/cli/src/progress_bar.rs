@@ -1,10 +1,11 @@
-//! How a fit shows itself in a terminal.
+//! Progress of a training run in a terminal.
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
+use mnist_kit::table::percent;
 use mnist_kit::train::{BatchRecord, EpochRecord, Progress, Report};
 
-/// A bar that runs through each epoch, and a line for each epoch done.
+/// Shows a bar during each epoch and prints a line after it.
 pub struct EpochBar {
     bar: ProgressBar,
 }
@@ -27,9 +28,9 @@ impl Report for EpochBar {
         }
         if record.every(20) {
             self.bar.set_message(format!(
-                "loss {:.4}, accuracy {:.2}%",
+                "loss {:.4}, accuracy {}",
                 progress.mean_loss()?,
-                100.0 * progress.accuracy()?
+                percent(progress.accuracy()?)
             ));
         }
         self.bar.inc(1);
@@ -38,13 +39,16 @@ impl Report for EpochBar {
 
     fn epoch(&mut self, record: &EpochRecord, num_epochs: usize) -> Result<()> {
         self.bar.finish_and_clear();
-        let test =
-            record.test_accuracy.map_or(String::new(), |a| format!(", test {:.2}%", 100.0 * a));
+        let measured = |name, accuracy: Option<f64>| {
+            accuracy.map_or(String::new(), |accuracy| format!(", {name} {}", percent(accuracy)))
+        };
         println!(
-            "Epoch {}/{num_epochs}: loss {:.4}, train {:.2}%{test}, {:.1} s",
+            "Epoch {}/{num_epochs}: loss {:.4}, train {}{}{}, {:.1} s",
             record.epoch,
             record.train_loss,
-            100.0 * record.train_accuracy,
+            percent(record.train_accuracy),
+            measured("validation", record.val_accuracy),
+            measured("test", record.test_accuracy),
             record.seconds
         );
         Ok(())

@@ -1,4 +1,4 @@
-//! Weights with a note beside them that says which model they belong to and what images it expects.
+//! Weights with a JSON file beside them that names their model and its input normalization.
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -20,21 +20,21 @@ pub enum Architecture {
     Resnet,
 }
 
-/// What the weights alone do not tell.
+/// The description of a saved model that its weights lack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     pub model: Architecture,
-    /// Neurons of the perceptron's hidden layer.
+    /// Number of the perceptron's hidden neurons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<i64>,
-    /// Subtracted from pixels of 0–1.
+    /// Mean that is subtracted from pixels in 0–1.
     pub mean: f64,
-    /// Divides what is left.
+    /// Standard deviation that the difference is divided by.
     pub std: f64,
 }
 
 impl Recipe {
-    /// The recipe of a lesson; the perceptron's with mean and deviation of MNIST's training pixels.
+    /// The recipe of a lesson; the perceptron's normalizes with all of MNIST's training pixels.
     pub fn usual(model: Architecture) -> Recipe {
         let (mean, std) = match model {
             Architecture::Mlp => (0.1307, 0.3081),
@@ -44,12 +44,12 @@ impl Recipe {
         Recipe { model, hidden: None, mean, std }
     }
 
-    /// Ends a transform with what brings pixels to the model's scale.
+    /// Appends the conversion and normalization that the model expects to a transform.
     pub fn after(&self, transform: Compose) -> Compose {
-        let shares = transform.to_tensor();
+        let transform = transform.to_tensor();
         match (self.mean, self.std) {
-            (0.0, 1.0) => shares,
-            (mean, std) => shares.normalize(mean, std),
+            (0.0, 1.0) => transform,
+            (mean, std) => transform.normalize(mean, std),
         }
     }
 
@@ -75,15 +75,15 @@ impl Recipe {
         let path = beside(weights);
         let text = std::fs::read_to_string(&path).with_context(|| {
             format!(
-                "cannot read {}, which says what model {} belongs to; training writes both, or name it with --model",
+                "cannot read {}, which names the model of {}; training writes both files, or name the model with --model",
                 path.display(),
                 weights.display()
             )
         })?;
-        serde_json::from_str(&text).with_context(|| format!("{} is no recipe", path.display()))
+        serde_json::from_str(&text).with_context(|| format!("{} does not describe a model", path.display()))
     }
 
-    /// The model with its weights.
+    /// Builds the model and loads its weights.
     pub fn load(&self, weights: &Path) -> Result<Box<dyn nn::ModuleT>> {
         let vs = nn::VarStore::new(Device::Cpu);
         let model = self.build(vs.root())?;
@@ -92,7 +92,7 @@ impl Recipe {
     }
 }
 
-/// `resnet.safetensors` → `resnet.json`.
+/// The path of the description: `resnet.safetensors` → `resnet.json`.
 fn beside(weights: &Path) -> PathBuf {
     weights.with_extension("json")
 }

@@ -1,16 +1,17 @@
-//! Lesson 5 from the shell: a network that knows photographs learns digits, in two phases.
+//! Lesson 5 from a shell: transfer learning in two phases.
 
-use crate::options::Common;
+use crate::options::{Common, rate};
 use crate::progress_bar::EpochBar;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use mnist_kit::data::{Mnist, Split};
 use mnist_kit::eval::{Bins, evaluate};
-use mnist_kit::model::{Backbone, features, summary, train_only};
-use mnist_kit::table::Table;
+use mnist_kit::model::{Backbone, extract_features, summary, train_only};
+use mnist_kit::table::{Table, percent, thousands};
 use mnist_kit::train::{AdamW, fit};
 use mnist_kit::transform::{Compose, IMAGENET, RandomAffine, RandomRotation};
-use mnist_kit::weights::{load_pretrained, load_weights, save_weights};
+use mnist_kit::weights::{load_pretrained, load_weights};
+use std::num::NonZero;
 use std::path::PathBuf;
 use tch::nn;
 
@@ -19,18 +20,19 @@ pub struct Transfer {
     /// Network to start from
     #[arg(long, value_enum, default_value_t = BackboneChoice::Resnet18)]
     backbone: BackboneChoice,
-    /// Its weights, .pth or .safetensors [default: $MNIST_KIT_WEIGHTS, then the cache, then a download]
+    /// Its weights, .pth or .safetensors [default: $MNIST_KIT_WEIGHTS, then the cache, then a
+    /// download]
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Augmented views of every image that the head learns from in phase 1; computed once
-    #[arg(long, default_value_t = 3)]
-    views: usize,
-    /// Epochs of phase 1 over all views: only the head learns
-    #[arg(long, default_value_t = 5)]
-    head_epochs: usize,
+    /// Number of augmented views of every image in phase 1; their features are computed once
+    #[arg(long, default_value = "3")]
+    views: NonZero<usize>,
+    /// Epochs of phase 1, which trains the head on all views
+    #[arg(long, default_value = "5")]
+    head_epochs: NonZero<usize>,
     /// Learning rate of the backbone in phase 2; the head's is --lr [default: 1e-5 for resnet18, 1e-4
     /// for mobilenet-v2]
-    #[arg(long)]
+    #[arg(long, value_parser = rate, allow_negative_numbers = true)]
     backbone_lr: Option<f64>,
     /// Height and width that images are scaled to
     #[arg(long, default_value_t = 224)]
@@ -46,20 +48,10 @@ enum BackboneChoice {
 }
 
 impl BackboneChoice {
-    fn build(self, path: nn::Path) -> Backbone {
+    fn build(self, path: nn::Path) -> Result<Backbone> {
         match self {
             BackboneChoice::Resnet18 => Backbone::resnet18(path, 10),
             BackboneChoice::MobilenetV2 => Backbone::mobilenet_v2(path, 10),
-        }
-    }
-
-    /// What learns in phase 2 besides the head: the last stages.
-    fn last_stages(self) -> &'static [&'static str] {
-        match self {
-            BackboneChoice::Resnet18 => &["layer4"],
-            BackboneChoice::MobilenetV2 => {
-                &["features.14", "features.15", "features.16", "features.17", "features.18"]
-            }
         }
     }
 
@@ -79,29 +71,26 @@ impl BackboneChoice {
     }
 }
 
-/// The reduced MNIST: stratified parts of the two splits, a twelfth each in quick mode.
+/// Lesson 5's reduced MNIST: stratified training, validation and test splits.
 fn reduced(mnist: &Mnist, seed: u64) -> Result<[Split; 3]> {
-    let less = if mnist.is_quick() { 12 } else { 1 };
-    let parts = [("train", 10_000 / less), ("validation", 2_000 / less)];
-    let mut parts = mnist.train.stratified(&parts, seed)?.into_iter();
-    let mut test = mnist.test.stratified(&[("test", 2_000 / less)], seed)?.into_iter();
-    match (parts.next(), parts.next(), test.next()) {
-        (Some(train), Some(validation), Some(test)) => Ok([train, validation, test]),
-        _ => unreachable!("a split for each part"),
-    }
+    let size = |full| mnist.quick_or(full / 12, full);
+    let sizes = [("train", size(10_000)), ("validation", size(2_000))];
+    let mut splits = mnist.train.stratified(&sizes, seed)?;
+    splits.extend(mnist.test.stratified(&[("test", size(2_000))], seed)?);
+    splits.try_into().ok().context("expected three splits")
 }
 
 impl Transfer {
+    /// Trains the head, then the last stage with it; evaluates and saves the best epoch.
     pub fn run(&self) -> Result<()> {
         let common = &self.common;
         let seed = u64::from(common.seed.unwrap_or(42));
         let (lr, epochs) = self.backbone.second_phase();
         let backbone_lr = self.backbone_lr.unwrap_or(lr);
-        ensure!(backbone_lr > 0.0, "learning rate {backbone_lr} of the backbone: expected above 0");
         print!("{}", mnist_kit::environment());
         let [train, validation, test] = reduced(&common.load()?, seed)?;
         for split in [&train, &validation, &test] {
-            print!("\n{}", split.class_counts()?.table());
+            print!("\n{}", split.class_counts()?);
         }
 
         let device = common.device()?;
@@ -115,7 +104,7 @@ impl Transfer {
                 .then(RandomAffine::new(0.0).translate(0.1, 0.1)),
         );
         let plain = scaled(Compose::new());
-        let batch_size = common.batch_size.unwrap_or(128);
+        let batch_size = common.batch_size(128);
         let train_batches = train.batches(batch_size)?.transform(&augmented);
         let train_batches = train_batches.shuffle(seed).drop_last(true).device(device);
         let validation_batches = validation.batches(batch_size)?.transform(&plain).device(device);
@@ -123,74 +112,69 @@ impl Transfer {
 
         tch::manual_seed(seed as i64);
         let vs = nn::VarStore::new(device);
-        let model = self.backbone.build(vs.root());
+        let model = self.backbone.build(vs.root())?;
         match &self.weights {
             Some(path) => {
                 load_pretrained(&vs, path, &[model.head_name()])?;
-                println!("\nweights: {}", path.display());
+                println!("\nWeights: {}", path.display());
             }
-            None => println!("\nweights: {}", model.load_imagenet(&vs)?),
+            None => println!("\nWeights: {}", model.load_imagenet(&vs)?),
         }
         let head = model.head_name();
 
         train_only(&vs, &[head])?;
-        println!("\nPhase 1, {} parameters learn", summary(&vs).trainable());
-        let views = features(&model, &train_batches, self.views)?;
+        println!("\nPhase 1: {} trainable parameters", thousands(summary(&vs).trainable()));
+        let views = extract_features(&model.body(), &train_batches, self.views.get())?;
         let views = views.batches(batch_size)?.shuffle(seed).device(device);
-        let seen = features(&model, &validation_batches, 1)?;
-        let seen = seen.batches(batch_size)?.device(device);
+        let features = extract_features(&model.body(), &validation_batches, 1)?;
+        let features = features.batches(batch_size)?.device(device);
         fit(&model.head(), &vs, &views)
             .optimizer(AdamW::new(common.lr))
-            .epochs(self.head_epochs)
-            .test(&seen)
+            .epochs(self.head_epochs.get())
+            .validation(&features)
             .report(EpochBar::new()?)
             .run()?;
 
-        let mut learns = vec![head];
-        learns.extend(self.backbone.last_stages());
-        train_only(&vs, &learns)?;
+        let mut trainable = vec![head];
+        trainable.extend(model.last_stage());
+        train_only(&vs, &trainable)?;
         println!(
-            "\nPhase 2, {} parameters learn, the backbone with {backbone_lr:e}",
-            summary(&vs).trainable()
+            "\nPhase 2: {} trainable parameters, learning rate of the backbone {backbone_lr:e}",
+            thousands(summary(&vs).trainable())
         );
         let best = common.out.join(format!("{}.safetensors", self.backbone.name()));
         let mut run = fit(&model, &vs, &train_batches)
             .optimizer(AdamW::new(backbone_lr))
             .rate(head, common.lr / backbone_lr)
             .schedule(common.schedule())
-            .epochs(common.epochs.unwrap_or(epochs))
-            .test(&validation_batches)
+            .epochs(common.epochs(epochs))
+            .validation(&validation_batches)
             .keep_best(&best)
             .report(EpochBar::new()?);
         if let Some(path) = &common.checkpoint {
             run = run.checkpoint(path);
         }
         let history = run.run()?;
-        if !history.epochs().is_empty() {
-            load_weights(&vs, &best)?;
-        } else {
-            save_weights(&vs, &best)?;
-        }
+        load_weights(&vs, &best)?;
 
         let evaluation = evaluate(&model, &test_batches)?;
         let temperature = evaluate(&model, &validation_batches)?.best_temperature()?;
-        let cooled = evaluation.with_temperature(temperature)?;
+        let scaled = evaluation.with_temperature(temperature)?;
         let before = evaluation.reliability(Bins::EqualWidth(15))?.ece();
-        let after = cooled.reliability(Bins::EqualWidth(15))?.ece();
-        let mut table = Table::new(["measure", "value"]);
-        if let Ok(best) = history.best() {
-            let accuracy = best.test_accuracy.unwrap_or(f64::NAN);
-            table.push(["best validation accuracy".to_string(), format!("{accuracy:.4}")]);
-            table.push(["best epoch".to_string(), best.epoch.to_string()]);
-        }
-        table.push(["test accuracy".to_string(), format!("{:.4}", evaluation.accuracy())]);
-        table.push(["ECE, 15 bins of equal width".to_string(), format!("{before:.4}")]);
-        table.push([format!("ECE at temperature {temperature:.2}"), format!("{after:.4}")]);
+        let after = scaled.reliability(Bins::EqualWidth(15))?.ece();
+        let epoch = history.best()?;
+        let validation_accuracy = percent(epoch.val_accuracy.unwrap_or(f64::NAN));
+        let table = Table::new(["measure", "value"])
+            .row(["best validation accuracy", &validation_accuracy])
+            .row(["best epoch", &epoch.epoch.to_string()])
+            .row(["test accuracy", &percent(evaluation.accuracy())])
+            .row(["ECE, 15 bins of equal width", &format!("{before:.4}")])
+            .row([format!("ECE at temperature {temperature:.2}"), format!("{after:.4}")]);
         print!("\n{table}");
         println!("\nSaved:\n  {}", best.display());
-        let figure =
-            |figure, kind: &str| common.save(&figure, &format!("{}_{kind}", self.backbone.name()));
-        figure(evaluation.confusion_matrix()?.plot()?, "confusion")?;
-        figure(evaluation.reliability(Bins::EqualWidth(15))?.plot()?, "reliability")
+        let name = self.backbone.name();
+        common.save(&evaluation.confusion_matrix()?.plot()?, &format!("{name}_confusion"))?;
+        let reliability = evaluation.reliability(Bins::EqualWidth(15))?.plot()?;
+        common.save(&reliability, &format!("{name}_reliability"))
     }
 }

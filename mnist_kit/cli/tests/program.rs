@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor, nn};
 
-/// Runs the program without network, cache and data folder: it draws its own digits.
+/// Runs the program without network, cache and data folder, so that it draws its own digits.
 fn mnist(folder: &Path, args: &[&str]) -> Result<Output> {
     Ok(command(folder, args).output()?)
 }
@@ -26,7 +26,7 @@ fn command(folder: &Path, args: &[&str]) -> Command {
 }
 
 #[test]
-fn the_perceptron_trains_and_leaves_figures_and_weights() -> Result<()> {
+fn the_perceptron_trains_and_saves_figures_weights_and_history() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let args = ["mlp", "--epochs", "2", "--hidden", "20", "--out", "here", "--format", "svg"];
     let output = mnist(folder.path(), &args)?;
@@ -165,7 +165,7 @@ fn a_backbone_is_trained_further_in_two_phases() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let weights = folder.path().join("weights.safetensors");
     let vs = nn::VarStore::new(Device::Cpu);
-    Backbone::mobilenet_v2(vs.root(), 1000);
+    Backbone::mobilenet_v2(vs.root(), 1000)?;
     save_weights(&vs, &weights)?;
     let transfer = |weights: &str| {
         let args = ["transfer", "--backbone", "mobilenet-v2", "--weights", weights, "--side", "32"];
@@ -176,12 +176,12 @@ fn a_backbone_is_trained_further_in_two_phases() -> Result<()> {
     let said = String::from_utf8(output.stdout)?;
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     // The head alone, then with the last five stages.
-    assert!(said.contains("Phase 1, 12810 parameters learn"), "{said}");
-    assert!(said.contains("Phase 2, 1694154 parameters learn, the backbone with 1e-4"), "{said}");
+    assert!(said.contains("Phase 1: 12,810 trainable parameters"), "{said}");
+    assert!(said.contains("Phase 2: 1,694,154 trainable parameters, learning rate of the backbone 1e-4"), "{said}");
     assert!(said.contains("best epoch") && said.contains("ECE at temperature"), "{said}");
     let saved = folder.path().join("out/transfer_mobilenet_v2.safetensors");
     let vs = nn::VarStore::new(Device::Cpu);
-    Backbone::mobilenet_v2(vs.root(), 10);
+    Backbone::mobilenet_v2(vs.root(), 10)?;
     load_weights(&vs, saved)?;
     let output = transfer("nowhere.pth")?;
     assert!(
@@ -197,17 +197,38 @@ fn share(line: &str) -> Result<f64> {
 }
 
 #[test]
-fn a_wrong_call_is_refused_in_one_line() -> Result<()> {
+fn a_wrong_call_is_refused_with_the_range_it_expects() -> Result<()> {
     let folder = tempfile::tempdir()?;
     for (args, message) in [
         (["mlp", "--data", "nowhere"], "nowhere"),
-        (["mlp", "--batch-size", "0"], "batch size 0"),
-        (["mlp", "--lr=-1", "--epochs=1"], "learning rate -1"),
+        (["mlp", "--batch-size", "0"], "invalid value '0' for '--batch-size"),
+        (["mlp", "--epochs", "0"], "invalid value '0' for '--epochs"),
+        (["mlp", "--lr", "-1"], "invalid value '-1' for '--lr <LR>': expected a finite number above 0"),
+        (["mlp", "--lr", "nan"], "expected a finite number above 0"),
     ] {
         let output = mnist(folder.path(), &args)?;
         let said = String::from_utf8(output.stderr)?;
         assert!(!output.status.success() && said.contains(message), "{args:?}: {said}");
         assert!(!said.contains("panicked"), "{said}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_label_beyond_the_ten_digits_is_refused_with_its_place() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data)?;
+    let images = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28][..], &[0; 2 * 28 * 28]];
+    for split in ["train", "t10k"] {
+        std::fs::write(data.join(format!("{split}-images-idx3-ubyte")), images.concat())?;
+        let labels = data.join(format!("{split}-labels-idx1-ubyte"));
+        std::fs::write(labels, [0, 0, 8, 1, 0, 0, 0, 2, 3, 10])?;
+    }
+    let output = mnist(folder.path(), &["mlp", "--data", "data"])?;
+    let said = String::from_utf8(output.stderr)?;
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("train-labels-idx1-ubyte") && said.contains("label 10"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
     Ok(())
 }
