@@ -72,7 +72,7 @@ impl Lesson {
         self.recipe.save(&vs, &weights)?;
         println!("  {}", weights.display());
         let numbers = common.out.join(format!("{}_history.csv", self.name));
-        write_whole(&numbers, history.table().to_csv().as_bytes())?;
+        write_whole(&numbers, history.to_csv().as_bytes())?;
         println!("  {}", numbers.display());
         Ok(())
     }
