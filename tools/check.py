@@ -11,8 +11,7 @@ import subprocess
 
 import project
 
-# Not --all-features: `doc-only` leaves libtorch out, so nothing could be linked.
-WORKSPACE = ["--release", "--locked", "--workspace", "--features", "mnist_kit/parquet"]
+WORKSPACE = ["--release", "--locked", "--workspace", "--all-features"]
 
 
 def main() -> int:
