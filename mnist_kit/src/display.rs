@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn small_tensors_are_tables_of_their_numbers() {
         let matrix = Tensor::from_slice2(&[[1.5f32, -2.0], [0.0, 1e-7]]);
-        let rows = ["         0          1", "-  ------  ---------", "0  1.5000    -2.0000"];
+        let rows = ["        0         1", "-  ------  --------", "0  1.5000   -2.0000"];
         let rows = rows.join("\n") + "\n1       0  1.000e-7\n";
         assert_eq!(text(&matrix), format!("Float [2, 2] on the CPU\n{rows}"));
         let labels = Tensor::from_slice(&[5i64, 0, 4]);

@@ -7,11 +7,15 @@ use crate::Result;
 use anyhow::ensure;
 use plotters::style::text_anchor::HPos;
 
-/// Writes a panel's title above it; returns the rest of the part.
+/// Writes a panel's title, in lines separated by `\n`, above it; returns the rest of the part.
 pub(crate) fn panel_title<'a>(part: &Part<'a>, title: &str, color: Color) -> Part<'a> {
-    let (band, rest) = part.cut_top(theme::TEXT_BAND + theme::GAP);
-    let at = (band.width() / 2.0, theme::TEXT_BAND / 2.0);
-    band.text(title, at, theme::PANEL_TITLE.color(color), HPos::Center, band.width());
+    const NEXT_LINE: f64 = 17.0;
+    let more = title.lines().count().saturating_sub(1) as f64 * NEXT_LINE;
+    let (band, rest) = part.cut_top(theme::TEXT_BAND + more + theme::GAP);
+    for (i, line) in title.lines().enumerate() {
+        let at = (band.width() / 2.0, theme::TEXT_BAND / 2.0 + i as f64 * NEXT_LINE);
+        band.text(line, at, theme::PANEL_TITLE.color(color), HPos::Center, band.width());
+    }
     rest
 }
 

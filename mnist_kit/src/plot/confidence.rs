@@ -27,9 +27,16 @@ impl Prediction {
     /// use tch::{Device, Kind, Tensor};
     ///
     /// let image = Tensor::zeros([1, 28, 28], (Kind::Uint8, Device::Cpu));
-    /// let probabilities = vec![0.7, 0.3];
-    /// let wrong = Prediction { index: 8, image, truth: 1, predicted: 0, probabilities, class_names: Vec::new(), note: None };
-    /// assert!(wrong.plot()?.to_svg()?.contains("Most probable: 0 (70.00 %), 1 (30.00 %)"));
+    /// let wrong = Prediction {
+    ///     index: 8,
+    ///     image,
+    ///     truth: 1,
+    ///     predicted: 0,
+    ///     probabilities: vec![0.7, 0.3],
+    ///     class_names: vec!["Shirt".to_string(), "Dress".to_string()],
+    ///     note: None,
+    /// };
+    /// assert!(wrong.plot()?.to_svg()?.contains("Most probable: Shirt (70.00 %), Dress (30.00 %)"));
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn plot(&self) -> Result<Figure> {
@@ -53,7 +60,7 @@ impl Prediction {
             );
         }
         let names: Vec<String> =
-            (0..probabilities.len()).map(|class| super::class_name(self, class)).collect();
+            (0..probabilities.len()).map(|class| self.class_name(class)).collect();
         let written = |class: usize| percent(f64::from(probabilities[class]));
         let best: Vec<String> = self
             .top(3)
@@ -103,12 +110,7 @@ impl Confidence {
         let &Confidence { truth, predicted, ref probabilities, ref names, .. } = self;
         let (left, right) = part.cut_left((0.345 * part.width()).min(part.height()));
         let (title, color) = &self.verdict;
-        let mut lines = title.lines();
-        let mut rest = panel_title(&left, lines.next().unwrap_or_default(), *color);
-        for line in lines {
-            rest = panel_title(&rest, line, *color);
-        }
-        rest.image(&self.image);
+        panel_title(&left, title, *color).image(&self.image);
 
         let right = right.inset(theme::PANEL_GAP, 0.0, 0.0, 0.0);
         let right = panel_title(&right, "Probability of each class", theme::INK);

@@ -50,7 +50,7 @@ impl ConfusionMatrix {
             "No mistakes; correct predictions in pale blue".to_string()
         };
         let cells = places().map(cell).collect();
-        let figure = Matrix { names: self.names(), cells, bar: false }.figure()?;
+        let figure = Matrix { names: self.class_names().to_vec(), cells, bar: false }.figure()?;
         Ok(figure.caption(caption).note(self.note()))
     }
 
@@ -82,12 +82,8 @@ impl ConfusionMatrix {
             Cell { text, background: shade(fraction), faint: fraction == 0.0 }
         };
         let cells = self.normalized().iter().flatten().map(cell).collect();
-        let figure = Matrix { names: self.names(), cells, bar: true }.figure()?;
+        let figure = Matrix { names: self.class_names().to_vec(), cells, bar: true }.figure()?;
         Ok(figure.caption("Percent of the images of each true class").note(self.note()))
-    }
-
-    fn names(&self) -> Vec<String> {
-        (0..self.counts().len()).map(|class| class.to_string()).collect()
     }
 }
 

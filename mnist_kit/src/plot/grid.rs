@@ -139,13 +139,14 @@ impl GridItem {
 ///
 /// let images = Tensor::zeros([2, 1, 28, 28], (Kind::Uint8, tch::Device::Cpu));
 /// let split = Split::new("train", images, Tensor::from_slice(&[5i64, 0]), 10)?;
-/// let figure = image_grid(&split, 1, 2)?.title("The first two images");
+/// let svg = image_grid(&split, 1, 2)?.title("The first two images").to_svg()?;
+/// assert!(svg.contains(">5</text>") && svg.contains(">0</text>"));
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub fn image_grid(split: &Split, rows: usize, cols: usize) -> Result<Figure> {
     let item = |index: usize| {
         let (image, label) = split.get(index)?;
-        GridItem::new(&image, label.to_string())
+        GridItem::new(&image, &split.class_names()[label as usize])
     };
     let count = rows.saturating_mul(cols).min(split.len());
     let items: Vec<GridItem> = (0..count).map(item).collect::<Result<_>>()?;
@@ -165,9 +166,16 @@ pub fn image_grid(split: &Split, rows: usize, cols: usize) -> Result<Figure> {
 /// use tch::{Device, Kind, Tensor};
 ///
 /// let image = Tensor::zeros([1, 28, 28], (Kind::Uint8, Device::Cpu));
-/// let probabilities = vec![0.7, 0.3];
-/// let wrong = Prediction { index: 8, image, truth: 1, predicted: 0, probabilities, class_names: Vec::new(), note: None };
-/// assert!(prediction_grid(&[wrong], 1, 1)?.to_svg()?.contains("True: 1, Pred: 0 ✗"));
+/// let wrong = Prediction {
+///     index: 8,
+///     image,
+///     truth: 1,
+///     predicted: 0,
+///     probabilities: vec![0.7, 0.3],
+///     class_names: vec!["Shirt".to_string(), "Dress".to_string()],
+///     note: None,
+/// };
+/// assert!(prediction_grid(&[wrong], 1, 1)?.to_svg()?.contains("Pred: Shirt ✗"));
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub fn prediction_grid(predictions: &[Prediction], rows: usize, cols: usize) -> Result<Figure> {
@@ -185,13 +193,13 @@ pub fn prediction_grid(predictions: &[Prediction], rows: usize, cols: usize) -> 
 /// Returns true and predicted class in words, with the color of correct or wrong. Names too long
 /// for one line take two.
 pub(super) fn verdict(prediction: &Prediction) -> (String, Color) {
-    let (mark, color) = if prediction.is_right() {
+    let (mark, color) = if prediction.is_correct() {
         ('✓', theme::BLUISH_GREEN)
     } else {
         ('✗', theme::VERMILLION)
     };
-    let name = |class| super::class_name(prediction, class);
-    let (truth, predicted) = (name(prediction.truth), name(prediction.predicted));
+    let truth = prediction.class_name(prediction.truth);
+    let predicted = prediction.class_name(prediction.predicted);
     let short = |name: &str| name.chars().count() <= 2;
     let between = if short(&truth) && short(&predicted) { ", " } else { "\n" };
     (format!("True: {truth}{between}Pred: {predicted} {mark}"), color)

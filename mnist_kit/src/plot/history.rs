@@ -3,16 +3,16 @@
 use super::lines::{Lines, side_by_side};
 use crate::Result;
 use crate::figure::Figure;
-use crate::train::{EpochRecord, History};
+use crate::train::{History, Measure};
 use anyhow::ensure;
 
-/// A series of a panel: its name and its value in an epoch.
-type Measured = (&'static str, fn(&EpochRecord) -> Option<f64>);
-
-const LOSSES: [Measured; 2] =
-    [("Train", |record| Some(record.train_loss)), ("Test", |record| record.test_loss)];
-const ACCURACIES: [Measured; 2] =
-    [("Train", |record| Some(record.train_accuracy)), ("Test", |record| record.test_accuracy)];
+const LOSSES: [(&str, Measure); 3] =
+    [("Train", Measure::TrainLoss), ("Validation", Measure::ValLoss), ("Test", Measure::TestLoss)];
+const ACCURACIES: [(&str, Measure); 3] = [
+    ("Train", Measure::TrainAccuracy),
+    ("Validation", Measure::ValAccuracy),
+    ("Test", Measure::TestAccuracy),
+];
 
 impl History {
     /// Plots loss and accuracy by epoch in two panels.
@@ -32,25 +32,23 @@ impl History {
     ///     epoch: 1,
     ///     train_loss: 0.35,
     ///     train_accuracy: 0.90,
-    ///     test_loss: Some(0.19),
-    ///     test_accuracy: Some(0.944),
-    ///     seconds: 2.5,
+    ///     val_loss: Some(0.19),
+    ///     val_accuracy: Some(0.944),
     ///     ..EpochRecord::default()
     /// });
     /// let svg = history.plot()?.title("Lesson 1").to_svg()?;
-    /// assert!(svg.contains("Accuracy (%)"));
+    /// assert!(svg.contains("Accuracy (%)") && svg.contains("Validation"));
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn plot(&self) -> Result<Figure> {
         ensure!(!self.epochs().is_empty(), "the history has no epochs: train first, then plot");
-        let losses = self.measured(&LOSSES, 1.0);
+        let losses = self.measured(&LOSSES);
         let highest = values(&losses).fold(1e-6, f64::max);
         let loss = Lines::new("Epoch", "Loss").title("Loss").y_range(0.0, highest);
-        let loss =
-            losses.into_iter().fold(loss, |lines, (name, points)| lines.series(name, points));
+        let loss = losses.into_iter().fold(loss, |lines, (name, curve)| lines.series(name, curve));
 
-        let accuracies = self.measured(&ACCURACIES, 100.0);
-        for &(epoch, percent) in accuracies.iter().flat_map(|(_, points)| points) {
+        let accuracies = self.measured(&ACCURACIES);
+        for &(epoch, percent) in accuracies.iter().flat_map(|(_, curve)| curve) {
             ensure!(
                 (-1e-9..=100.0 + 1e-9).contains(&percent),
                 "an accuracy of epoch {epoch} is {}, expected a fraction from 0 to 1",
@@ -61,9 +59,8 @@ impl History {
         let accuracy = Lines::new("Epoch", "Accuracy (%)")
             .title("Accuracy")
             .y_range((lowest / 10.0).floor().max(0.0) * 10.0, 100.0);
-        let accuracy = accuracies
-            .into_iter()
-            .fold(accuracy, |lines, (name, points)| lines.series(name, points));
+        let accuracy =
+            accuracies.into_iter().fold(accuracy, |lines, (name, curve)| lines.series(name, curve));
 
         loss.check()?;
         accuracy.check()?;
@@ -72,16 +69,13 @@ impl History {
         Ok(figure.note(self.note()))
     }
 
-    /// The points of each series that was measured at least once, its values times `scale`.
-    fn measured(&self, series: &[Measured], scale: f64) -> Vec<(&'static str, Vec<(f64, f64)>)> {
-        let points = |&(name, value): &Measured| {
-            let point = |r: &EpochRecord| value(r).map(|value| (r.epoch as f64, scale * value));
-            (name, self.epochs().iter().filter_map(point).collect::<Vec<_>>())
-        };
-        series.iter().map(points).filter(|(_, points)| !points.is_empty()).collect()
+    /// The curves that have a point.
+    fn measured(&self, series: &[(&'static str, Measure)]) -> Vec<(&'static str, Vec<(f64, f64)>)> {
+        let curve = |&(name, measure): &(&'static str, Measure)| (name, self.curve(measure));
+        series.iter().map(curve).filter(|(_, points)| !points.is_empty()).collect()
     }
 }
 
-fn values(series: &[(&str, Vec<(f64, f64)>)]) -> impl Iterator<Item = f64> {
-    series.iter().flat_map(|(_, points)| points).map(|&(_, value)| value)
+fn values(curves: &[(&str, Vec<(f64, f64)>)]) -> impl Iterator<Item = f64> {
+    curves.iter().flat_map(|(_, points)| points).map(|&(_, value)| value)
 }

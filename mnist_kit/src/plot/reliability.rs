@@ -52,8 +52,8 @@ impl Diagram {
         let left = panel_title(&left, "Confidence and accuracy", theme::INK);
         let keys = [
             (Key::Box(theme::BLUE, ""), "accuracy".to_string()),
-            (Key::Box(theme::VERMILLION, ""), "too sure".to_string()),
-            (Key::Box(theme::BLUISH_GREEN, ""), "not sure enough".to_string()),
+            (Key::Box(theme::VERMILLION, ""), "overconfident".to_string()),
+            (Key::Box(theme::BLUISH_GREEN, ""), "underconfident".to_string()),
         ];
         let left = legend(&left, &keys)?;
         let axis = |label| Axis::numbers(label, (0.0, 1.0), 5.0, false, Ends::Tick);
