@@ -8,8 +8,8 @@ pub use crate::eval::{
 };
 pub use crate::model::{
     Activation, Backbone, Cnn, Conv2d, DeepCnn, LeNet, Mlp, MlpConfig, ResNet, ResidualBlock,
-    batch_norm2d, conv2d, conv2d_without_bias, features, linear, linear_xavier, predict, summary,
-    train_only, try_forward,
+    batch_norm2d, conv2d, conv2d_without_bias, extract_features, linear, linear_xavier, predict,
+    summary, train_only, try_forward,
 };
 pub use crate::plot::{
     Bars, Figure, GridItem, Lines, confidence, confidence_histogram, grid, grid_of, predictions,

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use mnist_kit::data::{Mnist, Split};
 use mnist_kit::eval::{Bins, evaluate};
-use mnist_kit::model::{Backbone, features, summary, train_only};
+use mnist_kit::model::{Backbone, extract_features, summary, train_only};
 use mnist_kit::table::Table;
 use mnist_kit::train::{AdamW, fit};
 use mnist_kit::transform::{Compose, IMAGENET, RandomAffine, RandomRotation};
@@ -46,20 +46,10 @@ enum BackboneChoice {
 }
 
 impl BackboneChoice {
-    fn build(self, path: nn::Path) -> Backbone {
+    fn build(self, path: nn::Path) -> Result<Backbone> {
         match self {
             BackboneChoice::Resnet18 => Backbone::resnet18(path, 10),
             BackboneChoice::MobilenetV2 => Backbone::mobilenet_v2(path, 10),
-        }
-    }
-
-    /// What learns in phase 2 besides the head: the last stages.
-    fn last_stages(self) -> &'static [&'static str] {
-        match self {
-            BackboneChoice::Resnet18 => &["layer4"],
-            BackboneChoice::MobilenetV2 => {
-                &["features.14", "features.15", "features.16", "features.17", "features.18"]
-            }
         }
     }
 
@@ -123,7 +113,7 @@ impl Transfer {
 
         tch::manual_seed(seed as i64);
         let vs = nn::VarStore::new(device);
-        let model = self.backbone.build(vs.root());
+        let model = self.backbone.build(vs.root())?;
         match &self.weights {
             Some(path) => {
                 load_pretrained(&vs, path, &[model.head_name()])?;
@@ -135,9 +125,9 @@ impl Transfer {
 
         train_only(&vs, &[head])?;
         println!("\nPhase 1, {} parameters learn", summary(&vs).trainable());
-        let views = features(&model, &train_batches, self.views)?;
+        let views = extract_features(&model.body(), &train_batches, self.views)?;
         let views = views.batches(batch_size)?.shuffle(seed).device(device);
-        let seen = features(&model, &validation_batches, 1)?;
+        let seen = extract_features(&model.body(), &validation_batches, 1)?;
         let seen = seen.batches(batch_size)?.device(device);
         fit(&model.head(), &vs, &views)
             .optimizer(AdamW::new(common.lr))
@@ -146,9 +136,7 @@ impl Transfer {
             .report(EpochBar::new()?)
             .run()?;
 
-        let mut learns = vec![head];
-        learns.extend(self.backbone.last_stages());
-        train_only(&vs, &learns)?;
+        train_only(&vs, &[model.last_stage(), &[head]].concat())?;
         println!(
             "\nPhase 2, {} parameters learn, the backbone with {backbone_lr:e}",
             summary(&vs).trainable()

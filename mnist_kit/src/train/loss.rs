@@ -1,23 +1,27 @@
-//! What a training step makes smaller.
+//! Training losses.
 
 use crate::Result;
+use crate::check::plain;
+use crate::model::{cross_entropy, expect_labels};
 use anyhow::ensure;
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
 /// The loss of a batch, its mean over the images.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Loss {
-    /// Cross-entropy of logits: softmax, logarithm and negative log-likelihood in one, which neither
-    /// overflows nor loses digits (`torch.nn.CrossEntropyLoss`).
+    /// Cross-entropy of logits: softmax, logarithm and negative log-likelihood in one step, which
+    /// neither overflows nor loses precision (`torch.nn.CrossEntropyLoss`).
     CrossEntropy {
-        /// Share of the target that is spread evenly over all classes, 0 up to below 1 (Szegedy and
-        /// others, 2016).
+        /// Fraction of the target that is spread evenly over all classes, 0 ≤ value < 1 (Szegedy et
+        /// al., 2016).
         label_smoothing: f64,
     },
-    /// Negative log-likelihood, for a model that gives log-probabilities (`torch.nn.NLLLoss`).
+    /// Negative log-likelihood, for a model that returns log-probabilities (`torch.nn.NLLLoss`).
     NegativeLogLikelihood,
-    /// A yes-or-no question for each class, the label's class yes and the others no
-    /// (`torch.nn.BCEWithLogitsLoss` with one-hot targets; mean over images and classes).
+    /// Binary cross-entropy of each class against a one-hot target, mean over images and classes
+    /// (`torch.nn.BCEWithLogitsLoss`).
     BinaryCrossEntropy,
 }
 
@@ -28,18 +32,15 @@ impl Default for Loss {
     }
 }
 
-/// PyTorch skips labels of −100 unless told another number; here they are a mistake like any other.
-const NOTHING_IGNORED: i64 = i64::MIN;
-
 impl Loss {
-    /// The loss of one batch, a tensor without sides that gradients can be taken of.
+    /// Computes the mean loss of a batch, a scalar tensor with gradients.
     ///
     /// # Shapes
     /// `logits` `[N, classes]` float32, `labels` `[N]` int64.
     ///
     /// # Errors
-    /// When shapes or dtypes are others, a label is not among the classes, or the smoothing is out of
-    /// range.
+    /// When the shapes or dtypes do not fit, a label is not among the classes, or the smoothing is out
+    /// of range.
     ///
     /// ```
     /// use mnist_kit::train::Loss;
@@ -54,22 +55,23 @@ impl Loss {
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn of(&self, logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        expect_labels(logits, labels)?;
+        plain(self.compute(logits, labels))
+    }
+
+    /// [`of`](Loss::of) for labels that are known to be among the classes.
+    pub(super) fn compute(&self, logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
         match *self {
             Loss::CrossEntropy { label_smoothing } => {
                 ensure!(
                     (0.0..1.0).contains(&label_smoothing),
                     "label smoothing {label_smoothing}: expected 0 ≤ value < 1"
                 );
-                Ok(logits.f_cross_entropy_loss(
-                    labels,
-                    None::<&Tensor>,
-                    Reduction::Mean,
-                    NOTHING_IGNORED,
-                    label_smoothing,
-                )?)
+                cross_entropy(logits, labels, label_smoothing)
             }
             Loss::NegativeLogLikelihood => {
-                Ok(logits.f_nll_loss(labels, None::<&Tensor>, Reduction::Mean, NOTHING_IGNORED)?)
+                // No label is ignored, see `cross_entropy`.
+                Ok(logits.f_nll_loss(labels, None::<&Tensor>, Reduction::Mean, i64::MIN)?)
             }
             Loss::BinaryCrossEntropy => {
                 let classes = logits.size().get(1).copied().unwrap_or(0);

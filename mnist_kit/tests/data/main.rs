@@ -1,6 +1,5 @@
 //! Where the data comes from: readers, folders, cache, downloads, generated digits.
 
-#[cfg(feature = "parquet")]
 #[path = "../common/mod.rs"]
 mod common;
 mod download;
@@ -11,3 +10,4 @@ mod idx;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod real;
+mod stratified;
