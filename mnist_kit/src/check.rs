@@ -1,13 +1,16 @@
-//! Messages about tensors that do not fit, and errors of libtorch without its C++ call stack.
+//! Checks of tensors with one wording for every model, and libtorch errors without C++ call stacks.
 
 use crate::Result;
 use anyhow::{anyhow, ensure};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-/// Dtype, shape and device of a tensor: `Float [64, 1, 28, 28] on the CPU`.
+/// The largest layer that a configuration may ask for; two layers of this size take 16 GB.
+const LARGEST_LAYER: i64 = 1 << 16;
+
+/// Describes a tensor by dtype, shape and device: `Float [64, 1, 28, 28] on the CPU`.
 pub(crate) fn describe(tensor: &Tensor) -> String {
     let device = match tensor.device() {
-        tch::Device::Cpu => "the CPU".to_string(),
+        Device::Cpu => "the CPU".to_string(),
         other => format!("{other:?}"),
     };
     format!("{:?} {:?} on {device}", tensor.kind(), tensor.size())
@@ -21,6 +24,18 @@ pub(crate) fn expect_digits(model: &str, images: &Tensor, weight: &Tensor) -> Re
         "{model}: images of shape {size:?}, expected [N, 1, 28, 28]"
     );
     expect_values(model, images, 28 * 28)?;
+    expect_together(model, images, weight)
+}
+
+/// Checks that `images` are float32 `[N, 3, H, W]`, H and W 32 or more, and lie where `weight` lies.
+pub(crate) fn expect_color_images(model: &str, images: &Tensor, weight: &Tensor) -> Result<()> {
+    let (size, kind) = (images.size(), images.kind());
+    ensure!(
+        matches!(size[..], [_, 3, height, width] if height >= 32 && width >= 32)
+            && kind == Kind::Float,
+        "{model}: images are {kind:?} {size:?}, expected Float [N, 3, H, W] with H and W of 32 or \
+         more; put to_tensor, resize and repeat_channels into the transform"
+    );
     expect_together(model, images, weight)
 }
 
@@ -53,6 +68,62 @@ pub(crate) fn expect_values(model: &str, images: &Tensor, values: i64) -> Result
     Ok(())
 }
 
+/// Checks that a module's `output` for `count` images has one floating-point row for each image.
+/// `columns` names the second dimension in the message: `classes`, `features`.
+pub(crate) fn expect_rows(output: &Tensor, count: i64, columns: &str) -> Result<()> {
+    let (size, kind) = (output.size(), output.kind());
+    ensure!(
+        matches!(size[..], [rows, _] if rows == count) && is_floating(kind),
+        "the model returned {kind:?} {size:?} for {count} images, expected Float [{count}, {columns}]"
+    );
+    Ok(())
+}
+
+pub(crate) fn is_floating(kind: Kind) -> bool {
+    matches!(kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16)
+}
+
+/// Checks that `labels` are int64 `[N]`, one for each row of `logits` `[N, classes]`, and that each
+/// is a class of the logits.
+///
+/// libtorch skips a label of -100, and on a GPU a label beyond the classes aborts the process.
+pub(crate) fn expect_labels(logits: &Tensor, labels: &Tensor) -> Result<()> {
+    let (size, found) = (logits.size(), labels.size());
+    ensure!(
+        size.len() == 2 && found == size[..1] && labels.kind() == Kind::Int64,
+        "logits of shape {size:?} with {:?} labels of shape {found:?}, expected [N, classes] with \
+         Int64 [N]",
+        labels.kind()
+    );
+    if found[0] > 0 {
+        let (lowest, highest) = (labels.f_min()?, labels.f_max()?);
+        let ends = [lowest.f_int64_value(&[])?, highest.f_int64_value(&[])?];
+        let wrong = ends.into_iter().find(|label| !(0..size[1]).contains(label));
+        if let Some(label) = wrong {
+            return Err(no_such_class(label, size[1]));
+        }
+    }
+    Ok(())
+}
+
+/// The error for a label or class that the model does not have.
+pub(crate) fn no_such_class(class: i64, classes: i64) -> anyhow::Error {
+    anyhow!(
+        "label {class} is not among the model's {classes} classes (0 to {}); build the model for \
+         as many classes as the data has",
+        classes - 1
+    )
+}
+
+/// Checks the size of a layer, or the number of classes, that a configuration asks for.
+pub(crate) fn expect_layer_sizes(sizes: &[i64]) -> Result<()> {
+    ensure!(
+        sizes.iter().all(|size| (1..=LARGEST_LAYER).contains(size)),
+        "layer sizes {sizes:?}: expected 1 to {LARGEST_LAYER}"
+    );
+    Ok(())
+}
+
 /// Ends a forward pass, which cannot return an error, with a panic that carries the error's text;
 /// [`try_forward`](crate::model::try_forward) turns it back into an error.
 pub(crate) fn or_panic(checked: Result<()>) {
@@ -62,16 +133,20 @@ pub(crate) fn or_panic(checked: Result<()>) {
 }
 
 /// Removes libtorch's C++ call stack from a message, and the wrapping that `Result::unwrap` adds.
-pub(crate) fn without_trace(message: &str) -> &str {
-    // A failed `unwrap` prints the message with its line breaks escaped.
+pub(crate) fn without_trace(message: &str) -> String {
+    // A failed `unwrap` prints the message as a string literal, with its line breaks escaped.
     const WRAPPED: &str = "called `Result::unwrap()` on an `Err` value: Torch(\"";
-    let message = message.strip_prefix(WRAPPED).unwrap_or(message);
-    let end = ["\nException raised from ", "\\nException raised from "]
+    let unwrapped = message.strip_prefix(WRAPPED).map(|literal| {
+        let literal = literal.strip_suffix("\")").unwrap_or(literal);
+        literal.replace("\\n", "\n").replace("\\\"", "\"").replace("\\'", "'")
+    });
+    let message = unwrapped.as_deref().unwrap_or(message);
+    let end = ["\nException raised from ", "\nC++ CapturedTraceback:", "\nframe #"]
         .iter()
         .filter_map(|mark| message.find(mark))
         .min()
         .unwrap_or(message.len());
-    message[..end].trim_end()
+    message[..end].trim_end().to_string()
 }
 
 /// Rewrites an error so that none of its messages carries libtorch's C++ call stack.
@@ -81,13 +156,13 @@ pub(crate) fn plain<T>(result: Result<T>) -> Result<T> {
 
 fn plain_error(error: anyhow::Error) -> anyhow::Error {
     let messages: Vec<String> = error.chain().map(ToString::to_string).collect();
-    if messages.iter().all(|message| without_trace(message) == message) {
+    if messages.iter().all(|message| without_trace(message) == *message) {
         return error;
     }
-    let mut messages = messages.iter().rev().map(|message| {
-        let message = without_trace(message);
-        message.replacen("Internal torch error: ", "libtorch: ", 1)
-    });
+    let mut messages = messages
+        .iter()
+        .rev()
+        .map(|message| without_trace(message).replacen("Internal torch error: ", "libtorch: ", 1));
     let cause = anyhow!(messages.next().unwrap_or_default());
     messages.fold(cause, |error, message| error.context(message))
 }
@@ -101,8 +176,11 @@ mod tests {
     fn a_message_loses_the_call_stack_of_libtorch() {
         let plain = "sizes differ\nException raised from infer_size at x.cpp:33\nframe #0: y";
         assert_eq!(without_trace(plain), "sizes differ");
-        let unwrapped = "called `Result::unwrap()` on an `Err` value: Torch(\"sizes differ\\nException raised from infer";
-        assert_eq!(without_trace(unwrapped), "sizes differ");
+        let unwrapped = "called `Result::unwrap()` on an `Err` value: Torch(\"sizes \\\"a\\\" \
+                         differ\\nException raised from infer";
+        assert_eq!(without_trace(unwrapped), "sizes \"a\" differ");
+        let short = "called `Result::unwrap()` on an `Err` value: Torch(\"no driver\")";
+        assert_eq!(without_trace(short), "no driver");
         assert_eq!(without_trace("plain"), "plain");
     }
 
@@ -116,5 +194,17 @@ mod tests {
         let error = format!("{:?}", plain(failed()).unwrap_err());
         assert!(error.contains("row 3") && error.contains("libtorch: "), "{error}");
         assert!(!error.contains("Exception raised") && !error.contains("frame #"), "{error}");
+    }
+
+    #[test]
+    fn labels_are_classes() {
+        let logits = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
+        let check = |labels: &[i64]| expect_labels(&logits, &Tensor::from_slice(labels));
+        assert!(check(&[0, 2]).is_ok());
+        for wrong in [-100, -1, 3] {
+            let error = check(&[1, wrong]).unwrap_err().to_string();
+            assert!(error.contains(&format!("label {wrong} is not among")), "{error}");
+        }
+        assert!(check(&[0]).unwrap_err().to_string().contains("labels of shape [1]"));
     }
 }

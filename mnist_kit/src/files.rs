@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all.
+//! Files that are written as a whole or not at all, and where output goes.
 
 use crate::Result;
 use anyhow::Context;
@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Lets `write` fill a file beside `path`, then renames it to `path`; makes missing folders.
+/// Lets `write` fill a temporary file beside `path`, then renames it to `path`. Creates missing
+/// folders.
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
@@ -14,7 +15,7 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> R
         std::fs::create_dir_all(folder)?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".partial-");
-        // A temporary file is private by default; the finished one is an ordinary file.
+        // Temporary files are private by default; the finished file has the usual permissions.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let aside = builder.tempfile_in(folder)?;
@@ -45,10 +46,11 @@ pub(crate) fn replace_keeping(
     })
 }
 
-/// Writes a file as a whole or not at all: aside first, then renamed to `path`. Makes missing folders.
+/// Writes a file as a whole or not at all: to a temporary file first, which is then renamed to
+/// `path`. Creates missing folders.
 ///
 /// # Errors
-/// When the folder cannot be written.
+/// If the folder is not writable.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -61,8 +63,8 @@ pub fn write_whole(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     replace(path.as_ref(), |aside| Ok(std::fs::write(aside, bytes)?))
 }
 
-/// Where what a lesson makes belongs: `name` in the folder that the environment variable `MNIST_KIT_OUT` names, in
-/// `out` of the current folder where it is not set or empty. Nothing is written yet.
+/// Returns the output path for `name`, under the folder `MNIST_KIT_OUT`, or `out` if the variable
+/// is unset or empty. Creates nothing.
 ///
 /// ```
 /// let path = mnist_kit::output_path("figures/loss.svg");

@@ -6,13 +6,9 @@ use anyhow::Result;
 use common::message;
 use mnist_kit::data::{Mnist, Split};
 use mnist_kit::eval::{Bins, ConfusionMatrix, Reliability, evaluate};
-use mnist_kit::model::{
-    Activation, Backbone, Cnn, DeepCnn, LeNet, Mlp, MlpConfig, ResNet, named_parameters, summary,
-    try_forward,
-};
+use mnist_kit::model::{Mlp, MlpConfig, try_forward};
 use mnist_kit::train::{Adam, AdamW, Loss, Progress, Sgd, Silent, fit};
 use mnist_kit::transform::{Compose, Interpolation, RandomAffine, RandomRotation};
-use mnist_kit::weights::{load_weights, save_weights};
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor, nn};
 
@@ -208,54 +204,6 @@ fn random_ranges_are_kept_and_checked() -> Result<()> {
 }
 
 #[test]
-fn an_mlp_takes_images_or_rows_and_nothing_else() -> Result<()> {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let model = Mlp::new(vs.root(), 100)?;
-    let images = Tensor::rand([4, 1, 28, 28], (Kind::Float, Device::Cpu));
-    assert_eq!(
-        try_forward(&model, &images, false)?,
-        try_forward(&model, &images.flatten(1, -1), false)?
-    );
-    let wrong = message(try_forward(
-        &model,
-        &Tensor::rand([4, 1, 32, 32], (Kind::Float, Device::Cpu)),
-        false,
-    ));
-    assert!(wrong.contains("[4, 1, 32, 32]") && wrong.contains("784 values"), "{wrong}");
-    let wrong = message(try_forward(&model, &images.to_kind(Kind::Uint8), false));
-    assert!(wrong.contains("Uint8"), "{wrong}");
-    let names: Vec<String> = named_parameters(&vs).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["layers.0.weight", "layers.0.bias", "layers.2.weight", "layers.2.bias"]);
-    Ok(())
-}
-
-#[test]
-fn images_and_weights_of_different_dtypes_are_refused() -> Result<()> {
-    let mut vs = nn::VarStore::new(Device::Cpu);
-    let root = vs.root();
-    let models: [Box<dyn nn::ModuleT>; 6] = [
-        Box::new(Mlp::new(&root / "mlp", 8)?),
-        Box::new(LeNet::new(&root / "lenet")),
-        Box::new(Cnn::new(&root / "cnn")),
-        Box::new(DeepCnn::new(&root / "deep_cnn")),
-        Box::new(ResNet::new(&root / "resnet")),
-        Box::new(Backbone::mobilenet_v2(&root / "mobilenet_v2", 10)),
-    ];
-    let digits = Tensor::rand([2, 1, 28, 28], (Kind::Float, Device::Cpu));
-    let colours = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
-    let images = |index| if index == 5 { &colours } else { &digits };
-    for (index, model) in models.iter().enumerate() {
-        assert!(try_forward(&**model, images(index), false).is_ok());
-    }
-    vs.double();
-    for (index, model) in models.iter().enumerate() {
-        let wrong = message(try_forward(&**model, images(index), false));
-        assert!(wrong.contains("images are Float on Cpu, the weights Double on Cpu"), "{wrong}");
-    }
-    Ok(())
-}
-
-#[test]
 fn a_label_that_is_no_class_is_refused() {
     let logits = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
     for loss in [
@@ -296,28 +244,6 @@ fn an_optimizer_takes_no_other_kinds_state() -> Result<()> {
         state.insert(name.to_string(), wrong);
         assert!(adam.set_state(&state).is_err(), "{name}");
     }
-    Ok(())
-}
-
-#[test]
-fn an_mlp_is_built_as_configured() -> Result<()> {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let deep = MlpConfig::default().hidden([128, 64]).activation(Activation::Tanh).dropout(0.5);
-    let model = deep.build(vs.root())?;
-    assert_eq!(summary(&vs).total(), 784 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10);
-    assert!(vs.variables().contains_key("layers.6.weight"));
-    let images = Tensor::rand([8, 784], (Kind::Float, Device::Cpu));
-    assert_eq!(try_forward(&model, &images, false)?, try_forward(&model, &images, false)?);
-    assert_ne!(
-        try_forward(&model, &images, true)?,
-        try_forward(&model, &images, true)?,
-        "dropout draws anew"
-    );
-    for hidden in [0, -1, 1 << 40] {
-        let wrong = message(MlpConfig::default().hidden([hidden]).build(vs.root()));
-        assert!(wrong.contains("expected 1 to 65536"), "{wrong}");
-    }
-    assert!(message(MlpConfig::default().dropout(1.0).build(vs.root())).contains("dropout 1"));
     Ok(())
 }
 
@@ -366,33 +292,6 @@ fn a_run_that_cannot_work_says_why() -> Result<()> {
     assert!(message(evaluate(&model, &nothing)).contains("no images to predict"));
     let two = MlpConfig::default().classes(2).build(nn::VarStore::new(Device::Cpu).root())?;
     assert!(!message(evaluate(&two, &train_batches)).is_empty());
-    Ok(())
-}
-
-#[test]
-fn weights_that_do_not_fit_are_listed_and_change_nothing() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("runs").join("weights.safetensors");
-    let small = nn::VarStore::new(Device::Cpu);
-    MlpConfig::default().hidden([50, 20]).build(small.root())?;
-    save_weights(&small, &path)?;
-    let vs = nn::VarStore::new(Device::Cpu);
-    Mlp::new(vs.root(), 100)?;
-    let before = vs.variables()["layers.2.bias"].copy();
-    let wrong = message(load_weights(&vs, &path));
-    assert!(wrong.contains("layers.0.weight has shape [50, 784], expected [100, 784]"), "{wrong}");
-    assert!(wrong.contains("extra layers.4.weight [10, 20]"), "{wrong}");
-    assert_eq!(before, vs.variables()["layers.2.bias"]);
-    let wrong = message(load_weights(&small, folder.path().join("nothing.safetensors")));
-    assert!(wrong.contains("nothing.safetensors"), "{wrong}");
-    let bytes = std::fs::read(&path)?;
-    for cut in [0, 7, 100, bytes.len() - 1] {
-        std::fs::write(&path, &bytes[..cut])?;
-        assert!(
-            message(load_weights(&small, &path))
-                .contains("neither a safetensors file nor a .pth file")
-        );
-    }
     Ok(())
 }
 

@@ -136,8 +136,8 @@ fn trained_weights_read_pictures() -> Result<()> {
     let said = String::from_utf8(output.stdout)?;
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let (light, dark) = said.split_once("dark.bmp: ").context("two answers")?;
-    assert!(light.starts_with("light.png: 28×28 pixels, grey; light on dark"), "{said}");
-    assert!(dark.starts_with("28×28 pixels, grey; dark on light: inverted"), "{said}");
+    assert!(light.starts_with("light.png: 28×28 pixels, gray; light on dark"), "{said}");
+    assert!(dark.starts_with("28×28 pixels, gray; dark on light: inverted"), "{said}");
     let answers = |text: &str| text.lines().skip(1).map(str::to_string).collect::<Vec<_>>();
     assert_eq!(answers(light), answers(dark), "the same digit");
     assert_eq!(answers(light).len(), 3);

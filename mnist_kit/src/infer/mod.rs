@@ -1,4 +1,4 @@
-//! A picture of a digit from anywhere, brought to the form of MNIST's.
+//! Any picture of a digit, converted to the form of MNIST's images.
 
 use crate::Result;
 use anyhow::{Context, ensure};
@@ -8,29 +8,30 @@ use std::path::Path;
 use tch::Tensor;
 
 /// Height and width of MNIST's images.
-const SIDE: u32 = 28;
-/// MNIST's digits were scaled to fit into this square, then centred by their mass.
-const DIGIT_SIDE: u32 = 20;
-/// A picture whose brightest and darkest pixels differ by less shows no digit.
+const SIZE: u32 = 28;
+/// MNIST's digits were scaled to fit into a square of this size, then centered by their mass.
+const DIGIT_SIZE: u32 = 20;
+/// A picture whose brightest pixel is less than this above its border shows no digit.
 const MIN_CONTRAST: u8 = 32;
 
 /// A picture in the form of MNIST's images. Made by [`read_picture`].
 #[derive(Debug)]
 pub struct Picture {
-    /// `[1, 28, 28]` uint8, light digit on black.
+    /// `[1, 28, 28]`, uint8, a light digit on black.
     pub image: Tensor,
-    /// What was found and what was done about it, in words.
+    /// Descriptions of what was found and how it was converted.
     pub steps: Vec<String>,
 }
 
-/// Reads a picture of one digit: PNG, JPEG, GIF, BMP or WebP, of any size, grey or in colour, light
-/// on dark or dark on light.
+/// Reads a picture of one digit and converts it to the form of MNIST's images.
 ///
-/// A picture of 28×28 keeps its geometry. In any other, the digit is found by its contrast to the
-/// border, scaled to 20 pixels on its longer side and centred by its mass, as MNIST's digits were.
+/// The file may be PNG, JPEG, GIF, BMP or WebP, of any size, gray or in color, light on dark or dark
+/// on light. A picture of 28×28 pixels keeps its geometry. In any other, the digit is found by its
+/// contrast to the border, scaled to 20 pixels in its larger dimension and centered by its mass, as
+/// MNIST's digits were.
 ///
 /// # Errors
-/// When the file is no picture in one of these formats, or no digit stands out from the border.
+/// If the file is not a picture in one of these formats, or no digit stands out from the border.
 ///
 /// ```
 /// use mnist_kit::infer::read_picture;
@@ -56,40 +57,40 @@ pub fn read_picture(path: impl AsRef<Path>) -> Result<Picture> {
         .with_context(|| format!("cannot open the picture {}", path.display()))?
         .decode()
         .with_context(|| {
-            format!("{} is no picture in PNG, JPEG, GIF, BMP or WebP", path.display())
+            format!("{} is not a picture in PNG, JPEG, GIF, BMP or WebP", path.display())
         })?;
     normalized(&picture).with_context(|| path.display().to_string())
 }
 
 fn normalized(picture: &DynamicImage) -> Result<Picture> {
     let (width, height) = (picture.width(), picture.height());
-    let color = if has_color(picture) { "in colour" } else { "grey" };
+    let color = if has_color(picture) { "in color" } else { "gray" };
     let mut steps = vec![format!("{width}×{height} pixels, {color}")];
-    let mut grey = if picture.color().has_alpha() {
+    let mut gray = if picture.color().has_alpha() {
         let (opaque, ground) = without_alpha(picture);
         steps.push(format!("transparent: put on {ground}"));
         opaque
     } else {
         picture.to_luma8()
     };
-    let mut ground = border_level(&grey);
+    let mut ground = border_level(&gray);
     if ground > 127 {
-        imageops::invert(&mut grey);
+        imageops::invert(&mut gray);
         ground = 255 - ground;
         steps.push("dark on light: inverted".to_string());
     } else {
         steps.push("light on dark: as in MNIST".to_string());
     }
-    if (width, height) != (SIDE, SIDE) {
-        grey = centred(&grey, ground, &mut steps)?;
+    if (width, height) != (SIZE, SIZE) {
+        gray = centered(&gray, ground, &mut steps)?;
     } else {
-        steps.push("size of MNIST: place and size of the digit kept".to_string());
+        steps.push("size of MNIST: position and size of the digit kept".to_string());
     }
-    let image = Tensor::f_from_slice(grey.as_raw())?.f_view([1, SIDE.into(), SIDE.into()])?;
+    let image = Tensor::f_from_slice(gray.as_raw())?.f_view([1, SIZE.into(), SIZE.into()])?;
     Ok(Picture { image, steps })
 }
 
-/// Whether a pixel is far from grey; formats with palettes and JPEG hold grey as colours.
+/// Returns whether a pixel is far from gray. Formats with palettes, and JPEG, store gray as colors.
 fn has_color(picture: &DynamicImage) -> bool {
     let differ = |&Rgb([red, green, blue]): &Rgb<u8>| {
         red.max(green).max(blue) - red.min(green).min(blue) > 16
@@ -97,7 +98,7 @@ fn has_color(picture: &DynamicImage) -> bool {
     picture.color().has_color() && picture.to_rgb8().pixels().any(differ)
 }
 
-/// Puts a transparent picture on the ground that its ink stands out from.
+/// Puts a transparent picture on black or white, whichever its ink stands out from.
 fn without_alpha(picture: &DynamicImage) -> (GrayImage, &'static str) {
     let pixels = picture.to_rgba8();
     let (mut ink, mut weight) = (0.0, 0.0);
@@ -116,11 +117,11 @@ fn without_alpha(picture: &DynamicImage) -> (GrayImage, &'static str) {
     (DynamicImage::from(opaque).to_luma8(), name)
 }
 
-/// The median of the outermost pixels.
-fn border_level(grey: &GrayImage) -> u8 {
-    let (width, height) = grey.dimensions();
+/// Returns the median of the outermost pixels.
+fn border_level(gray: &GrayImage) -> u8 {
+    let (width, height) = gray.dimensions();
     let on_border = |x, y| x == 0 || y == 0 || x + 1 == width || y + 1 == height;
-    let mut border: Vec<u8> = grey
+    let mut border: Vec<u8> = gray
         .enumerate_pixels()
         .filter(|(x, y, _)| on_border(*x, *y))
         .map(|(_, _, Luma([level]))| *level)
@@ -129,42 +130,42 @@ fn border_level(grey: &GrayImage) -> u8 {
     border.get(border.len() / 2).copied().unwrap_or(0)
 }
 
-/// Cuts the digit out, scales it and puts its centre of mass into the middle of 28×28.
-fn centred(grey: &GrayImage, ground: u8, steps: &mut Vec<String>) -> Result<GrayImage> {
-    let contrast = contrast(grey, ground);
+/// Cuts the digit out, scales it and puts its center of mass in the middle of 28×28.
+fn centered(gray: &GrayImage, ground: u8, steps: &mut Vec<String>) -> Result<GrayImage> {
+    let contrast = contrast(gray, ground);
     ensure!(
         contrast >= MIN_CONTRAST,
-        "no digit stands out: the brightest pixel is {contrast} of 255 levels above the border, expected {MIN_CONTRAST} or more"
+        "no digit stands out: the brightest pixel is {contrast} of 255 levels above the border, \
+         expected {MIN_CONTRAST} or more"
     );
-    let ink = stretched(grey, ground);
+    let ink = stretched(gray, ground);
     let strong = |pixel: &Luma<u8>| pixel.0[0] > 63;
     let places = || ink.enumerate_pixels().filter(|(_, _, pixel)| strong(pixel));
     let (left, right) = ends(places().map(|(x, _, _)| x)).context("no digit was found")?;
     let (top, bottom) = ends(places().map(|(_, y, _)| y)).context("no digit was found")?;
     let (width, height) = (right - left + 1, bottom - top + 1);
-    let scaled = |side: u32| {
-        (f64::from(side * DIGIT_SIDE) / f64::from(width.max(height))).round().max(1.0) as u32
-    };
+    let factor = f64::from(DIGIT_SIZE) / f64::from(width.max(height));
+    let scaled = |length: u32| (f64::from(length) * factor).round().max(1.0) as u32;
     let digit = imageops::crop_imm(&ink, left, top, width, height).to_image();
     let digit = imageops::resize(&digit, scaled(width), scaled(height), FilterType::Triangle);
-    // Thin lines have become faint on the way.
+    // Scaling down makes thin lines faint.
     let digit = stretched(&digit, 0);
     steps.push(format!(
-        "digit of {width}×{height} pixels found, scaled to {}×{}, centred by its mass",
+        "digit of {width}×{height} pixels found, scaled to {}×{}, centered by its mass",
         digit.width(),
         digit.height()
     ));
-    let (x, y) = centre_of_mass(&digit);
-    let middle = f64::from(SIDE) / 2.0;
-    let mut image = GrayImage::new(SIDE, SIDE);
+    let (x, y) = center_of_mass(&digit);
+    let middle = f64::from(SIZE) / 2.0;
+    let mut image = GrayImage::new(SIZE, SIZE);
     imageops::replace(&mut image, &digit, (middle - x).round() as i64, (middle - y).round() as i64);
     Ok(image)
 }
 
-/// Levels above the ground, stretched to 0–255.
-fn stretched(grey: &GrayImage, ground: u8) -> GrayImage {
-    let contrast = u32::from(contrast(grey, ground).max(1));
-    let mut image = grey.clone();
+/// Stretches the levels above the ground to 0–255.
+fn stretched(gray: &GrayImage, ground: u8) -> GrayImage {
+    let contrast = u32::from(contrast(gray, ground).max(1));
+    let mut image = gray.clone();
     for Luma([level]) in image.pixels_mut() {
         let above = u32::from(level.saturating_sub(ground));
         *level = (above * 255 / contrast) as u8;
@@ -172,9 +173,9 @@ fn stretched(grey: &GrayImage, ground: u8) -> GrayImage {
     image
 }
 
-/// How far the brightest pixel is above the ground.
-fn contrast(grey: &GrayImage, ground: u8) -> u8 {
-    grey.as_raw().iter().copied().max().unwrap_or(0).saturating_sub(ground)
+/// Returns how many levels the brightest pixel is above the ground.
+fn contrast(gray: &GrayImage, ground: u8) -> u8 {
+    gray.as_raw().iter().copied().max().unwrap_or(0).saturating_sub(ground)
 }
 
 fn ends(values: impl Iterator<Item = u32>) -> Option<(u32, u32)> {
@@ -184,8 +185,8 @@ fn ends(values: impl Iterator<Item = u32>) -> Option<(u32, u32)> {
     })
 }
 
-/// Pixels from the upper left corner, where a pixel's own middle is at one half.
-fn centre_of_mass(image: &GrayImage) -> (f64, f64) {
+/// Returns the center of mass in pixels from the upper left corner; a pixel's center is at 0.5.
+fn center_of_mass(image: &GrayImage) -> (f64, f64) {
     let (mut sum_x, mut sum_y, mut mass) = (0.0, 0.0, 0.0);
     for (x, y, Luma([level])) in image.enumerate_pixels() {
         let level = f64::from(*level);
@@ -207,12 +208,12 @@ mod tests {
         Mnist::generated(3, 1, 20).unwrap().test.images().shallow_clone()
     }
 
-    fn grey(image: &Tensor) -> GrayImage {
+    fn gray(image: &Tensor) -> GrayImage {
         let pixels = Vec::<u8>::try_from(image.flatten(0, -1)).unwrap();
-        GrayImage::from_raw(SIDE, SIDE, pixels).unwrap()
+        GrayImage::from_raw(SIZE, SIZE, pixels).unwrap()
     }
 
-    /// Mean difference of two images, 0–255.
+    /// Returns the mean difference of two images, 0–255.
     fn difference(a: &Tensor, b: &Tensor) -> f64 {
         (a.to_kind(Kind::Float) - b.to_kind(Kind::Float)).abs().mean(Kind::Float).double_value(&[])
     }
@@ -220,25 +221,25 @@ mod tests {
     #[test]
     fn an_image_of_mnist_stays_as_it_is() {
         let digit = digits().get(0);
-        let picture = normalized(&DynamicImage::from(grey(&digit))).unwrap();
+        let picture = normalized(&DynamicImage::from(gray(&digit))).unwrap();
         assert_eq!(picture.image, digit);
-        let mut dark_on_light = grey(&digit);
+        let mut dark_on_light = gray(&digit);
         imageops::invert(&mut dark_on_light);
         assert_eq!(normalized(&DynamicImage::from(dark_on_light)).unwrap().image, digit);
     }
 
     #[test]
-    fn colour_place_and_ground_do_not_matter() {
+    fn color_position_and_ground_do_not_matter() {
         for index in 0..20 {
-            let digit = grey(&digits().get(index));
+            let digit = gray(&digits().get(index));
             let large = imageops::resize(&digit, 280, 280, FilterType::Triangle);
             let reference = normalized(&DynamicImage::from(large.clone())).unwrap().image;
-            // Blue ink on yellowish paper, and ink on nothing, away from the middle.
+            // Blue ink on yellowish paper, and ink on a transparent ground, off center.
             let mut paper = RgbImage::from_pixel(500, 400, Rgb([250, 245, 220]));
             let mut nothing = RgbaImage::new(500, 400);
             for (x, y, Luma([level])) in large.enumerate_pixels() {
-                let share = f32::from(*level) / 255.0;
-                let mix = |paper: f32, ink: f32| (paper + share * (ink - paper)).round() as u8;
+                let opacity = f32::from(*level) / 255.0;
+                let mix = |paper: f32, ink: f32| (paper + opacity * (ink - paper)).round() as u8;
                 let color = Rgb([mix(250., 20.), mix(245., 30.), mix(220., 120.)]);
                 paper.put_pixel(x + 200, y + 20, color);
                 nothing.put_pixel(x + 10, y + 100, Rgba([10, 10, 10, *level]));
@@ -252,29 +253,29 @@ mod tests {
     }
 
     #[test]
-    fn a_digit_of_any_size_fills_its_square_and_is_centred() {
-        for side in [20, 57, 112, 640] {
+    fn a_digit_of_any_size_fills_its_square_and_is_centered() {
+        for size in [20, 57, 112, 640] {
             for index in 0..20 {
-                let digit = grey(&digits().get(index));
-                let scaled = imageops::resize(&digit, side, side, FilterType::Triangle);
+                let digit = gray(&digits().get(index));
+                let scaled = imageops::resize(&digit, size, size, FilterType::Triangle);
                 let picture = normalized(&DynamicImage::from(scaled)).unwrap();
-                let image = grey(&picture.image);
-                let (x, y) = centre_of_mass(&image);
-                let middle = f64::from(SIDE) / 2.0;
+                let image = gray(&picture.image);
+                let (x, y) = center_of_mass(&image);
+                let middle = f64::from(SIZE) / 2.0;
                 assert!((x - middle).abs() <= 0.5 && (y - middle).abs() <= 0.5, "{x}, {y}");
                 let rows = image.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] > 0);
                 let (top, bottom) = ends(rows.map(|(_, y, _)| y)).unwrap();
                 let columns = image.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] > 0);
                 let (left, right) = ends(columns.map(|(x, _, _)| x)).unwrap();
                 let longer = (bottom - top).max(right - left) + 1;
-                assert!((DIGIT_SIDE - 2..=DIGIT_SIDE).contains(&longer), "{longer}");
+                assert!((DIGIT_SIZE - 2..=DIGIT_SIZE).contains(&longer), "{longer}");
             }
         }
     }
 
     #[test]
     fn a_thin_pen_is_read() {
-        // A seven of lines one pixel wide, 300×400 pixels large.
+        // A seven of 300×400 pixels, drawn with lines one pixel wide.
         let mut paper = GrayImage::from_pixel(500, 500, Luma([255]));
         for x in 100..400 {
             paper.put_pixel(x, 50, Luma([0]));
@@ -302,7 +303,7 @@ mod tests {
         for bytes in [&b"not a picture"[..], b"\x89PNG\r\n\x1a\n broken"] {
             std::fs::write(&path, bytes).unwrap();
             let message = format!("{:#}", read_picture(&path).unwrap_err());
-            assert!(message.contains("seven.png is no picture"), "{message}");
+            assert!(message.contains("seven.png is not a picture"), "{message}");
         }
         let message = format!("{:#}", read_picture(folder.path().join("none.png")).unwrap_err());
         assert!(message.contains("cannot open the picture"), "{message}");

@@ -6,10 +6,10 @@ use std::borrow::Borrow;
 use tch::nn::{Module, ModuleT};
 use tch::{Tensor, nn};
 
-/// LeNet with ReLU, lesson 2's network: two convolutions, each with a max-pool behind it, and three
+/// LeNet with ReLU, lesson 2's network: two convolutions, each followed by max pooling, and three
 /// linear layers; 44,426 parameters.
 ///
-/// conv 1→6 k5, pool 2, conv 6→16 k5, pool 2, 256→120→84→10, under the names `conv1`, `conv2`,
+/// conv 1→6 k5, pool 2, conv 6→16 k5, pool 2, 256→120→84→10. Parameters are named `conv1`, `conv2`,
 /// `fc1`, `fc2`, `fc3`.
 ///
 /// ```
@@ -30,7 +30,7 @@ pub struct LeNet {
 }
 
 impl LeNet {
-    /// Makes the weights in the store of `path`.
+    /// Creates the network's parameters under `path`.
     pub fn new<'a>(path: impl Borrow<nn::Path<'a>>) -> LeNet {
         let path = path.borrow();
         LeNet {
@@ -56,10 +56,11 @@ impl Module for LeNet {
     }
 }
 
-/// Lesson 3's network: two 3×3 convolutions with pools and one linear layer; 50,186 parameters.
+/// Lesson 3's network: two 3×3 convolutions with max pooling and one linear layer; 50,186
+/// parameters.
 ///
-/// conv 1→32 k3 p1, pool 2, conv 32→64 k3 p1, pool 2, 3136→10 with Xavier weights, under the names
-/// `layer1.0`, `layer2.0`, `fc`.
+/// conv 1→32 k3 p1, pool 2, conv 32→64 k3 p1, pool 2, 3136→10 with Xavier weights. Parameters are
+/// named `layer1.0`, `layer2.0`, `fc`.
 ///
 /// ```
 /// use mnist_kit::model::{Cnn, summary};
@@ -77,7 +78,7 @@ pub struct Cnn {
 }
 
 impl Cnn {
-    /// Makes the weights in the store of `path`.
+    /// Creates the network's parameters under `path`.
     pub fn new<'a>(path: impl Borrow<nn::Path<'a>>) -> Cnn {
         let path = path.borrow();
         Cnn {
@@ -102,10 +103,11 @@ impl Module for Cnn {
 /// Lesson 3's deeper network: a third convolution and a hidden linear layer with dropout;
 /// 1,379,557 parameters.
 ///
-/// As [`Cnn`] up to conv 64→128 k3 p1, pool 2 with padding 1 (4×4×128), 2048→625 Xavier, ReLU,
-/// dropout 0.5, 625→10 Xavier, under the names `layer1.0`, `layer2.0`, `layer3.0`, `fc1`, `fc2`.
+/// The convolutions of [`Cnn`], then conv 64→128 k3 p1, pool 2 with padding 1 (4×4×128), 2048→625
+/// Xavier, ReLU, dropout 0.5, 625→10 Xavier. Parameters are named `layer1.0`, `layer2.0`,
+/// `layer3.0`, `fc1`, `fc2`.
 ///
-/// The source's module holds `fc1` a second time as `layer4.0`, so PyTorch's own state dict of it
+/// The PyTorch module that this follows keeps `fc1` a second time as `layer4.0`, so its state dict
 /// lists the same tensors twice.
 ///
 /// ```
@@ -126,7 +128,7 @@ pub struct DeepCnn {
 }
 
 impl DeepCnn {
-    /// Makes the weights in the store of `path`.
+    /// Creates the network's parameters under `path`.
     pub fn new<'a>(path: impl Borrow<nn::Path<'a>>) -> DeepCnn {
         let path = path.borrow();
         DeepCnn {
@@ -152,8 +154,7 @@ impl ModuleT for DeepCnn {
     }
 }
 
-/// The largest of each 2×2 pixels, `[N, C, H, W]` → `[N, C, H / 2, W / 2]`; `padding` rows and
-/// columns stand around the image.
+/// Max pooling over 2×2 pixels, `[N, C, H, W]` → `[N, C, H / 2, W / 2]` without padding.
 fn max_pool(x: &Tensor, padding: i64) -> Tensor {
     x.max_pool2d([2, 2], [2, 2], [padding, padding], [1, 1], false)
 }

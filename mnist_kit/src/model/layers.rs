@@ -1,14 +1,14 @@
-//! Layers that start as PyTorch's do.
+//! Layers with PyTorch's default initialization.
 
 use std::borrow::Borrow;
 use tch::nn::{Init, Module};
 use tch::{Tensor, nn};
 
-/// A fully connected layer, `[N, in_features]` → `[N, out_features]`.
+/// Creates a fully connected layer, `[N, in_features]` → `[N, out_features]`.
 ///
-/// Weights and bias start uniform in ±1/√in_features, PyTorch's default for `torch.nn.Linear`
-/// (tch's own default is 2.45 times wider), and are drawn in PyTorch's order: the same seed gives
-/// the same layer.
+/// Weights and bias are initialized uniformly in ±1/√in_features, PyTorch's default for
+/// `torch.nn.Linear` (tch's own default is 2.45 times wider), and drawn in PyTorch's order: the same
+/// seed gives the same layer.
 ///
 /// ```
 /// use mnist_kit::model::linear;
@@ -31,8 +31,8 @@ pub fn linear<'a>(
     nn::Linear { ws, bs: Some(path.var("bias", &[out_features], uniform)) }
 }
 
-/// A fully connected layer as [`linear`], but with Xavier-uniform weights: ±√(6 / (in + out))
-/// (Glorot and Bengio, 2010), `torch.nn.init.xavier_uniform_`. The bias starts as in [`linear`].
+/// Creates a fully connected layer with Xavier-uniform weights: ±√(6 / (in + out)) (Glorot and
+/// Bengio, 2010), `torch.nn.init.xavier_uniform_`. The bias is initialized as in [`linear`].
 ///
 /// ```
 /// use mnist_kit::model::linear_xavier;
@@ -57,21 +57,21 @@ pub fn linear_xavier<'a>(
 /// A convolution over images. Made by [`conv2d`].
 #[derive(Debug)]
 pub struct Conv2d {
-    /// `[out_channels, in_channels, kernel, kernel]`; one input channel where each channel has a kernel
-    /// of its own.
+    /// `[out_channels, in_channels, kernel, kernel]`; `in_channels` is 1 in a depthwise convolution.
     pub ws: Tensor,
-    /// `[out_channels]`, where there is a bias.
+    /// `[out_channels]`, or `None` without a bias.
     pub bs: Option<Tensor>,
     stride: i64,
     padding: i64,
     groups: i64,
 }
 
-/// A convolution with a square kernel, `[N, in_channels, H, W]` → `[N, out_channels, H', W']`; stride
-/// 1, no padding and with a bias until [`Conv2d`]'s methods say otherwise.
+/// Creates a convolution with a square kernel, `[N, in_channels, H, W]` →
+/// `[N, out_channels, H', W']`.
 ///
-/// Weights and bias start uniform in ±1/√(in_channels · kernel²), PyTorch's default for
-/// `torch.nn.Conv2d` (tch starts the weights wider and the bias at 0).
+/// Stride defaults to 1 and padding to 0; [`Conv2d`]'s methods change them. Weights and bias are
+/// initialized uniformly in ±1/√(in_channels · kernel²), PyTorch's default for `torch.nn.Conv2d`
+/// (tch initializes the weights wider and the bias with 0).
 ///
 /// ```
 /// use mnist_kit::model::conv2d;
@@ -96,7 +96,7 @@ pub fn conv2d<'a>(
     layer
 }
 
-/// [`conv2d`] without a bias, as it stands before a BatchNorm.
+/// Creates a convolution like [`conv2d`] but without a bias, to be followed by a BatchNorm.
 pub fn conv2d_without_bias<'a>(
     path: impl Borrow<nn::Path<'a>>,
     in_channels: i64,
@@ -109,8 +109,8 @@ pub fn conv2d_without_bias<'a>(
     Conv2d { ws, bs: None, stride: 1, padding: 0, groups: 1 }
 }
 
-/// A convolution that gives each channel a kernel of its own, `[N, channels, H, W]` →
-/// `[N, channels, H', W']`, without a bias; otherwise as [`conv2d`].
+/// Creates a depthwise convolution, in which each channel has its own kernel, without a bias:
+/// `[N, channels, H, W]` → `[N, channels, H', W']`. Defaults are those of [`conv2d`].
 ///
 /// ```
 /// use mnist_kit::model::depthwise_conv2d;
@@ -124,13 +124,13 @@ pub fn depthwise_conv2d<'a>(path: impl Borrow<nn::Path<'a>>, channels: i64, kern
 }
 
 impl Conv2d {
-    /// Pixels between two places of the kernel.
+    /// Sets the stride, in pixels; defaults to 1.
     pub fn stride(mut self, stride: i64) -> Conv2d {
         self.stride = stride;
         self
     }
 
-    /// Rows and columns of zeros around the image.
+    /// Sets the rows and columns of zeros around the image; defaults to 0.
     pub fn padding(mut self, padding: i64) -> Conv2d {
         self.padding = padding;
         self
@@ -144,8 +144,9 @@ impl Module for Conv2d {
     }
 }
 
-/// Batch normalisation over `[N, channels, H, W]`: weight 1, bias 0, momentum 0.1, eps 1e-5, as
-/// `torch.nn.BatchNorm2d` (tch starts the weight uniform in 0–1).
+/// Creates batch normalization over `[N, channels, H, W]`, with the defaults of
+/// `torch.nn.BatchNorm2d`: weight 1, bias 0, momentum 0.1, eps 1e-5 (tch initializes the weight
+/// uniformly in 0–1).
 ///
 /// ```
 /// use mnist_kit::model::batch_norm2d;
@@ -160,7 +161,7 @@ impl Module for Conv2d {
 /// ```
 pub fn batch_norm2d<'a>(path: impl Borrow<nn::Path<'a>>, channels: i64) -> nn::BatchNorm {
     let path = path.borrow();
-    // PyTorch keeps this count and asks for it when it loads a state dict; it changes nothing here.
+    // PyTorch keeps this count and expects it in a state dict. It has no effect here.
     let _ = path.zeros_no_train("num_batches_tracked", &[]);
     let config = nn::BatchNormConfig { ws_init: Init::Const(1.0), ..Default::default() };
     nn::batch_norm2d(path, channels, config)

@@ -1,17 +1,14 @@
-//! The multi-layer perceptron of lesson 1 and its variations.
+//! The multi-layer perceptron (MLP) of lesson 1 and its variations.
 
 use super::linear;
 use crate::Result;
-use crate::check::{expect_together, expect_values, or_panic};
+use crate::check::{expect_layer_sizes, expect_together, expect_values, or_panic};
 use anyhow::ensure;
 use std::borrow::Borrow;
 use tch::nn::{Module, ModuleT};
 use tch::{Tensor, nn};
 
-/// Neurons of a layer; two layers of this size take 16 GB.
-const LARGEST: i64 = 1 << 16;
-
-/// What stands between two linear layers.
+/// The activation function between two linear layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Activation {
     /// max(0, x)
@@ -33,7 +30,7 @@ impl Activation {
     }
 }
 
-/// The shape of an [`Mlp`]; the default is lesson 1's 784 → 100 → 10 with ReLU.
+/// Configuration of an [`Mlp`]; defaults to lesson 1's 784 → 100 → 10 with ReLU.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MlpConfig {
     inputs: i64,
@@ -56,54 +53,51 @@ impl Default for MlpConfig {
 }
 
 impl MlpConfig {
-    /// Values of one image, 784 for MNIST.
+    /// Sets the number of values of one image; defaults to 784.
     pub fn inputs(mut self, inputs: i64) -> MlpConfig {
         self.inputs = inputs;
         self
     }
 
-    /// Neurons of each hidden layer, from first to last.
+    /// Sets the number of neurons of each hidden layer, first to last; defaults to `[100]`.
     pub fn hidden(mut self, sizes: impl Into<Vec<i64>>) -> MlpConfig {
         self.hidden = sizes.into();
         self
     }
 
-    /// Number of classes.
+    /// Sets the number of classes; defaults to 10.
     pub fn classes(mut self, classes: i64) -> MlpConfig {
         self.classes = classes;
         self
     }
 
-    /// The function after each hidden layer.
+    /// Sets the activation after each hidden layer; defaults to [`Activation::Relu`].
     pub fn activation(mut self, activation: Activation) -> MlpConfig {
         self.activation = activation;
         self
     }
 
-    /// Share of hidden values set to 0 while training, 0 up to below 1.
-    pub fn dropout(mut self, share: f64) -> MlpConfig {
-        self.dropout = share;
+    /// Sets the fraction of hidden values that dropout sets to 0 during training; defaults to 0.
+    pub fn dropout(mut self, fraction: f64) -> MlpConfig {
+        self.dropout = fraction;
         self
     }
 
-    /// Builds the model, its weights in the store of `path`.
+    /// Builds the model, with its parameters under `path`.
     ///
     /// # Errors
-    /// When a size is below 1 or above 65,536, or the dropout share lies outside of 0 ≤ share < 1.
+    /// If a size is below 1 or above 65,536, or the dropout is not 0 ≤ fraction < 1.
     pub fn build<'a>(&self, path: impl Borrow<nn::Path<'a>>) -> Result<Mlp> {
         let path = path.borrow();
         let sizes: Vec<i64> =
             [self.inputs].iter().chain(&self.hidden).chain([&self.classes]).copied().collect();
-        ensure!(
-            sizes.iter().all(|&size| (1..=LARGEST).contains(&size)),
-            "layer sizes {sizes:?}: expected 1 to {LARGEST}"
-        );
+        expect_layer_sizes(&sizes)?;
         ensure!(
             (0.0..1.0).contains(&self.dropout),
-            "dropout {}: expected 0 ≤ share < 1",
+            "dropout {}: expected 0 ≤ fraction < 1",
             self.dropout
         );
-        // In PyTorch's nn.Sequential the activation and the dropout take a number each.
+        // In PyTorch's nn.Sequential, activation and dropout have a number of their own.
         let step = if self.dropout > 0.0 { 3 } else { 2 };
         let layers = sizes
             .windows(2)
@@ -114,8 +108,10 @@ impl MlpConfig {
     }
 }
 
-/// Linear layers with an activation between them: `layers.0`, `layers.2`, … in a state dict, as
-/// PyTorch numbers `nn.Sequential(Linear, ReLU, Linear)` (`layers.0`, `layers.3`, … with dropout).
+/// A multi-layer perceptron: linear layers with an activation between them.
+///
+/// In a state dict the layers are named `layers.0`, `layers.2`, …, as PyTorch numbers
+/// `nn.Sequential(Linear, ReLU, Linear)`; with dropout `layers.0`, `layers.3`, ….
 #[derive(Debug)]
 pub struct Mlp {
     layers: Vec<nn::Linear>,
@@ -125,10 +121,11 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// Lesson 1's model: 784 → `hidden` → 10 with ReLU; 79,510 parameters for 100 hidden neurons.
+    /// Builds lesson 1's model: 784 → `hidden` → 10 with ReLU; 79,510 parameters for 100 hidden
+    /// neurons.
     ///
     /// # Errors
-    /// When `hidden` is below 1 or above 65,536.
+    /// If `hidden` is below 1 or above 65,536.
     ///
     /// ```
     /// use mnist_kit::model::{Mlp, summary};

@@ -1,11 +1,12 @@
 //! Models and the layers they are made of.
 //!
-//! A model is any `tch::nn::ModuleT` that maps a batch of images to logits, so every
-//! `tch::nn::Module` is one too. The kit's own models are such modules: they go into
+//! A model is any `tch::nn::ModuleT` that maps a batch of images to logits; every
+//! `tch::nn::Module` is one as well. The kit's own models are such modules, so they go into
 //! `nn::seq_t()` and `.apply_t(…)` like tch's layers.
 
 mod backbone;
 mod cnn;
+mod extract_features;
 mod forward;
 mod layers;
 mod mlp;
@@ -13,8 +14,9 @@ mod predict;
 mod resnet;
 mod summary;
 
-pub use backbone::{Backbone, Head, features};
+pub use backbone::{Backbone, Head, Stages};
 pub use cnn::{Cnn, DeepCnn, LeNet};
+pub use extract_features::extract_features;
 pub use forward::try_forward;
 pub use layers::{
     Conv2d, batch_norm2d, conv2d, conv2d_without_bias, depthwise_conv2d, linear, linear_xavier,

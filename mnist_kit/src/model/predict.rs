@@ -1,13 +1,14 @@
-//! The predictions of a model for a whole split.
+//! The predictions of a model for a whole split, and the loss of logits.
 
 use super::try_forward;
 use crate::Result;
-use crate::check::plain;
+pub(crate) use crate::check::expect_labels;
+use crate::check::{expect_rows, plain};
 use crate::data::Batches;
-use anyhow::ensure;
-use tch::{Kind, Reduction, Tensor, nn};
+use anyhow::{Context, ensure};
+use tch::{Device, Kind, Reduction, Tensor, nn};
 
-/// The logits of a whole split, with the labels they belong to.
+/// The logits of a whole split with its labels. Made by [`predict`].
 #[derive(Debug)]
 pub struct Logits {
     /// `[N, classes]`, float32, on the CPU, in the split's order.
@@ -17,74 +18,70 @@ pub struct Logits {
 }
 
 impl Logits {
-    /// Mean cross-entropy over the images.
+    /// Computes the mean cross-entropy over the images.
     ///
     /// # Errors
-    /// When a label is not among the classes of the logits.
+    /// If a label is not among the classes of the logits.
     pub fn loss(&self) -> Result<f64> {
-        expect_labels(&self.logits, &self.labels)?;
-        let loss = cross_entropy(&self.logits, &self.labels, 0.0)?;
-        Ok(loss.f_double_value(&[])?)
+        let loss = || -> Result<Tensor> {
+            expect_labels(&self.logits, &self.labels)?;
+            cross_entropy(&self.logits, &self.labels, 0.0)
+        };
+        plain(loss().and_then(scalar))
     }
 
-    /// The most probable class of each image, `[N]`, int64.
+    /// Returns the most probable class of each image, `[N]`, int64.
     pub fn predictions(&self) -> Result<Tensor> {
-        Ok(self.logits.f_argmax(1, false)?)
+        plain(self.logits.f_argmax(1, false).map_err(Into::into))
     }
 
-    /// Fraction of images whose most probable class is their label, 0–1.
+    /// Returns the fraction of images whose most probable class is their label, 0 to 1.
     pub fn accuracy(&self) -> Result<f64> {
-        let right = self.predictions()?.f_eq_tensor(&self.labels)?;
-        Ok(right.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?.f_double_value(&[])?)
+        let correct = || -> Result<Tensor> {
+            let hits = self.predictions()?.f_eq_tensor(&self.labels)?;
+            Ok(hits.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?)
+        };
+        plain(correct().and_then(scalar))
     }
 
-    /// [`accuracy`](Logits::accuracy) in percent, 0–100.
+    /// Returns the [`accuracy`](Logits::accuracy) in percent, 0 to 100.
     pub fn accuracy_percent(&self) -> Result<f64> {
         Ok(100.0 * self.accuracy()?)
     }
 }
 
-/// Mean cross-entropy of logits `[N, classes]` and labels `[N]`.
-pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Tensor> {
-    // PyTorch skips labels of −100 unless told another number; here they are as wrong as any other.
+/// Computes the mean cross-entropy of `logits` `[N, classes]` and `labels` `[N]`, which
+/// [`expect_labels`] has checked.
+///
+/// `label_smoothing` is the fraction of the target that is spread evenly over all classes.
+pub(crate) fn cross_entropy(
+    logits: &Tensor,
+    labels: &Tensor,
+    label_smoothing: f64,
+) -> Result<Tensor> {
+    // libtorch skips labels of -100 unless told to ignore another number.
     let nothing_ignored = i64::MIN;
     Ok(logits.f_cross_entropy_loss(
         labels,
         None::<&Tensor>,
         Reduction::Mean,
         nothing_ignored,
-        smoothing,
+        label_smoothing,
     )?)
 }
 
-/// Refuses labels that are not among the classes of the logits.
-pub(crate) fn expect_labels(logits: &Tensor, labels: &Tensor) -> Result<()> {
-    let (size, label_size) = (logits.size(), labels.size());
-    ensure!(
-        size.len() == 2 && size[..1] == label_size[..] && labels.kind() == Kind::Int64,
-        "logits {size:?} and labels {:?} {label_size:?}: expected [N, classes] and Int64 [N]",
-        labels.kind()
-    );
-    if size[0] > 0 {
-        let (low, high) =
-            (labels.f_min()?.f_int64_value(&[])?, labels.f_max()?.f_int64_value(&[])?);
-        ensure!(
-            low >= 0 && high < size[1],
-            "labels run from {low} to {high}, expected 0 to {}: the logits have {} classes",
-            size[1] - 1,
-            size[1]
-        );
-    }
-    Ok(())
+fn scalar(tensor: Tensor) -> Result<f64> {
+    Ok(tensor.f_double_value(&[])?)
 }
 
-/// Computes the logits of every image of the batches' split, in the split's order, in evaluation
-/// mode and without gradients.
+/// Computes the logits of every image of the batches' split, in evaluation mode, without gradients
+/// and in the split's order; shuffling and `drop_last` are left out.
 ///
-/// Shuffling and `drop_last` of the batches have no effect here.
+/// `model` maps images to logits `[N, classes]`; any `ModuleT` will do.
 ///
 /// # Errors
-/// When there are no images, or the model cannot process them.
+/// If there are no images, the forward pass fails (see [`try_forward`]), the model returns anything
+/// but logits, or a label is not among its classes.
 ///
 /// ```
 /// use mnist_kit::data::Mnist;
@@ -105,18 +102,18 @@ pub fn predict(model: &(impl nn::ModuleT + ?Sized), batches: &Batches) -> Result
 }
 
 fn predict_all(model: &(impl nn::ModuleT + ?Sized), batches: &Batches) -> Result<Logits> {
-    ensure!(!batches.split().is_empty(), "{}: no images to predict", batches.split().name());
+    let split = batches.split();
+    ensure!(!split.is_empty(), "{}: no images to predict", split.name());
     let _no_grad = tch::no_grad_guard();
     let mut logits = Vec::new();
     for batch in batches.in_order().epoch(1) {
-        let (images, _) = batch?;
-        logits.push(try_forward(model, &images, false)?.f_to_device(tch::Device::Cpu)?);
+        let (images, labels) = batch?;
+        let batch = try_forward(model, &images, false)?;
+        expect_rows(&batch, labels.size()[0], "classes")?;
+        logits.push(batch.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?);
     }
     let logits = Tensor::f_cat(&logits, 0)?;
-    let (images, size) = (batches.split().len() as i64, logits.size());
-    ensure!(
-        size.len() == 2 && size[0] == images,
-        "the model gave logits of shape {size:?} for {images} images, expected [{images}, classes]"
-    );
-    Ok(Logits { logits, labels: batches.split().labels().f_to_device(tch::Device::Cpu)? })
+    let labels = split.labels().f_to_device(Device::Cpu)?;
+    expect_labels(&logits, &labels).with_context(|| split.name().to_string())?;
+    Ok(Logits { logits, labels })
 }

@@ -6,10 +6,11 @@ use std::borrow::Borrow;
 use tch::nn::{Module, ModuleT};
 use tch::{Tensor, nn};
 
-/// Two 3×3 convolutions with BatchNorm whose result is added to the block's input (He et al., 2016).
+/// A residual block (He et al., 2016): two 3×3 convolutions with BatchNorm, whose result is added to
+/// the block's input.
 ///
-/// Where the shape changes, the input goes through a 1×1 convolution and a BatchNorm first. Names:
-/// `conv1`, `bn1`, `conv2`, `bn2`, `downsample.0`, `downsample.1`.
+/// Where the shape changes, the input first passes through a 1×1 convolution and a BatchNorm.
+/// Parameters are named `conv1`, `bn1`, `conv2`, `bn2`, `downsample.0`, `downsample.1`.
 ///
 /// # Shapes
 /// `[N, in_channels, H, W]` → `[N, out_channels, H / stride, W / stride]`, rounded up.
@@ -34,7 +35,7 @@ pub struct ResidualBlock {
 }
 
 impl ResidualBlock {
-    /// Makes the weights in the store of `path`.
+    /// Creates the block's parameters under `path`.
     pub fn new<'a>(
         path: impl Borrow<nn::Path<'a>>,
         in_channels: i64,
@@ -71,11 +72,29 @@ impl ModuleT for ResidualBlock {
     }
 }
 
-/// Lesson 4's network: a ResNet-18 body for small grey images; 11,172,810 parameters.
+/// Creates the four stages of ResNet-18 under `path`, two blocks each, and returns them with their
+/// names, `layer1.0` … `layer4.1`. Channels: 64, 128, 256, 512; strides: 1, 2, 2, 2.
+pub(super) fn residual_stages(path: &nn::Path) -> Vec<(String, ResidualBlock)> {
+    let stages = [(64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)];
+    let mut blocks = Vec::new();
+    for (index, (in_channels, out_channels, stride)) in stages.into_iter().enumerate() {
+        let stage = format!("layer{}", index + 1);
+        for (place, (in_channels, stride)) in
+            [(in_channels, stride), (out_channels, 1)].into_iter().enumerate()
+        {
+            let path = path / &stage / place;
+            let block = ResidualBlock::new(path, in_channels, out_channels, stride);
+            blocks.push((format!("{stage}.{place}"), block));
+        }
+    }
+    blocks
+}
+
+/// Lesson 4's network: ResNet-18 for small gray images; 11,172,810 parameters.
 ///
 /// conv 1→64 k3, BatchNorm, ReLU; four stages of two [`ResidualBlock`]s (64, 128, 256, 512 channels;
-/// strides 1, 2, 2, 2); the average over all places; 512→10. Names: `conv1`, `bn1`, `layer1.0` …
-/// `layer4.1`, `fc`.
+/// strides 1, 2, 2, 2); global average pooling; 512→10. Parameters are named `conv1`, `bn1`,
+/// `layer1.0` … `layer4.1`, `fc`.
 ///
 /// ```
 /// use mnist_kit::model::{ResNet, summary};
@@ -94,18 +113,12 @@ pub struct ResNet {
 }
 
 impl ResNet {
-    /// Makes the weights in the store of `path`.
+    /// Creates the network's parameters under `path`.
     pub fn new<'a>(path: impl Borrow<nn::Path<'a>>) -> ResNet {
         let path = path.borrow();
         let conv1 = conv2d_without_bias(path / "conv1", 1, 64, 3).padding(1);
         let bn1 = batch_norm2d(path / "bn1", 64);
-        let stages = [(64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)];
-        let mut blocks = Vec::new();
-        for (stage, (in_channels, out_channels, stride)) in stages.into_iter().enumerate() {
-            let stage = path / format!("layer{}", stage + 1);
-            blocks.push(ResidualBlock::new(&stage / 0, in_channels, out_channels, stride));
-            blocks.push(ResidualBlock::new(&stage / 1, out_channels, out_channels, 1));
-        }
+        let blocks = residual_stages(path).into_iter().map(|(_, block)| block).collect();
         ResNet { conv1, bn1, blocks, fc: linear(path / "fc", 512, 10) }
     }
 }

@@ -1,16 +1,18 @@
-//! What a model's parameters are called, how they are shaped and how many there are.
+//! Names, shapes and counts of a model's parameters, and which of them are trainable.
 
 use crate::Result;
+use crate::check::plain;
 use crate::table::{Table, thousands};
 use anyhow::ensure;
+use std::fmt::{self, Display, Formatter};
 use tch::{Tensor, nn};
 
-/// The learned parameters of a store with their names, in the order in which they were created.
+/// Returns the parameters of a store with their names, in the order of their creation.
 ///
-/// Running statistics and other buffers are not parameters and are left out.
+/// Buffers such as BatchNorm's running statistics are not parameters and are left out.
 pub fn named_parameters(vs: &nn::VarStore) -> Vec<(String, Tensor)> {
     let named = vs.variables();
-    // The store keeps names without order and order without names; the storage links them.
+    // The store keeps names without order and order without names; the data pointer links them.
     vs.trainable_variables()
         .into_iter()
         .filter_map(|parameter| {
@@ -21,11 +23,13 @@ pub fn named_parameters(vs: &nn::VarStore) -> Vec<(String, Tensor)> {
         .collect()
 }
 
-/// Lets the parameters learn whose names begin with one of `prefixes` (`"layer4"` means `layer4.0.…`,
-/// not `layer40`), and freezes all others. Buffers such as running means are not concerned.
+/// Makes the parameters under `prefixes` trainable and freezes all others.
+///
+/// The prefix `layer4` stands for `layer4` and `layer4.0.conv1.weight`, but not for `layer40`.
+/// Buffers such as running means stay as they are.
 ///
 /// # Errors
-/// When a prefix fits no parameter; nothing is changed then.
+/// If there is no parameter under a prefix; nothing is changed then.
 ///
 /// ```
 /// use mnist_kit::model::{linear, summary, train_only};
@@ -40,6 +44,10 @@ pub fn named_parameters(vs: &nn::VarStore) -> Vec<(String, Tensor)> {
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub fn train_only(vs: &nn::VarStore, prefixes: &[&str]) -> Result<()> {
+    plain(set_trainable(vs, prefixes))
+}
+
+fn set_trainable(vs: &nn::VarStore, prefixes: &[&str]) -> Result<()> {
     let parameters = named_parameters(vs);
     for prefix in prefixes {
         ensure!(
@@ -49,18 +57,18 @@ pub fn train_only(vs: &nn::VarStore, prefixes: &[&str]) -> Result<()> {
         );
     }
     for (name, parameter) in parameters {
-        let learns = prefixes.iter().any(|prefix| is_part_of(&name, prefix));
-        let _ = parameter.f_set_requires_grad(learns)?;
+        let trainable = prefixes.iter().any(|prefix| is_part_of(&name, prefix));
+        let _ = parameter.f_set_requires_grad(trainable)?;
     }
     Ok(())
 }
 
-/// Whether `name` is `prefix` or lies under it: `layer4.0.bn1` under `layer4`.
+/// Returns whether `name` is `prefix` or lies under it: `layer4.0.bn1` under `layer4`.
 pub(crate) fn is_part_of(name: &str, prefix: &str) -> bool {
     name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// The parameters of a store as a table: name, shape, count.
+/// Lists the parameters of a store with their shapes and counts.
 ///
 /// ```
 /// use mnist_kit::model::{linear, summary};
@@ -84,7 +92,7 @@ pub fn summary(vs: &nn::VarStore) -> Summary {
     Summary { rows }
 }
 
-/// A model's parameters; shows itself as a table.
+/// The parameters of a model, displayed as a table. Made by [`summary`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     rows: Vec<Row>,
@@ -99,22 +107,22 @@ struct Row {
 }
 
 impl Summary {
-    /// Number of parameters.
+    /// Returns the number of parameters.
     pub fn total(&self) -> i64 {
         self.rows.iter().map(|row| row.count).sum()
     }
 
-    /// Number of parameters that learn, those of frozen layers left out.
+    /// Returns the number of trainable parameters, without those of frozen layers.
     pub fn trainable(&self) -> i64 {
         self.rows.iter().filter(|row| row.trainable).map(|row| row.count).sum()
     }
 
-    /// Name, shape and count of each parameter, and whether it learns where some are frozen; the title
-    /// sums up.
+    /// Returns a table with name, shape and count of each parameter, and with a column `trainable`
+    /// if some are frozen; the title has the totals.
     pub fn table(&self) -> Table {
         let some_frozen = self.trainable() < self.total();
         let mut header = vec!["parameter", "shape", "count"];
-        header.extend(some_frozen.then_some("learns"));
+        header.extend(some_frozen.then_some("trainable"));
         let mut table = Table::new(header).title(format!(
             "{} parameters, {} trainable",
             thousands(self.total()),
@@ -123,9 +131,7 @@ impl Summary {
         for row in &self.rows {
             let mut cells =
                 vec![row.name.clone(), format!("{:?}", row.shape), thousands(row.count)];
-            cells.extend(
-                some_frozen.then(|| if row.trainable { "yes" } else { "frozen" }.to_string()),
-            );
+            cells.extend(some_frozen.then(|| if row.trainable { "yes" } else { "no" }.to_string()));
             table.push(cells);
         }
         table
@@ -134,5 +140,11 @@ impl Summary {
     /// Shows the table in a notebook.
     pub fn evcxr_display(&self) {
         self.table().evcxr_display();
+    }
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        self.table().fmt(f)
     }
 }

@@ -1,20 +1,21 @@
-//! Loads the CUDA half of libtorch, which no program is linked to.
+//! Loads libtorch's CUDA library, which the linker leaves out of every program.
 
 use std::path::{Path, PathBuf};
 
-/// Loads `libtorch_cuda.so` from the folder that libtorch itself was loaded from. Quiet where there is none.
+/// Loads `libtorch_cuda.so` from the folder that libtorch was loaded from, if it is there.
 pub(crate) fn preload() {
     if let Some(folder) = folder_of_libtorch() {
         load(&folder.join("libtorch_cuda.so"));
     }
 }
 
-/// The folder that this process loaded libtorch from (Linux only).
+/// Returns the folder that this process loaded libtorch from (Linux only).
 pub(crate) fn folder_of_libtorch() -> Option<PathBuf> {
     folder_in(&std::fs::read_to_string("/proc/self/maps").ok()?)
 }
 
-/// The folder of `libtorch_cpu.so` in the text of `/proc/self/maps`, where each line ends with a file's path.
+/// Finds the folder of `libtorch_cpu.so` in the text of `/proc/self/maps`, whose lines end with a
+/// file's path.
 fn folder_in(maps: &str) -> Option<PathBuf> {
     maps.lines()
         .filter_map(|line| line.find('/').map(|start| Path::new(&line[start..])))
@@ -22,14 +23,15 @@ fn folder_in(maps: &str) -> Option<PathBuf> {
         .and_then(|path| path.parent().map(Path::to_owned))
 }
 
-/// Loads a library for as long as the process lives, its symbols visible to all others. Says whether that worked.
+/// Loads a library until the process ends, with its symbols visible to all others. Returns whether
+/// that worked.
 #[cfg(unix)]
 fn load(library: &Path) -> bool {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
     if !library.is_file() {
         return false;
     }
-    // Safety: libtorch's own library, whose initialisers only register operators; it is never unloaded.
+    // Safety: the initializers of libtorch's library only register operators; it is never unloaded.
     match unsafe { Library::open(Some(library), RTLD_NOW | RTLD_GLOBAL) } {
         Ok(loaded) => {
             std::mem::forget(loaded);
@@ -39,7 +41,7 @@ fn load(library: &Path) -> bool {
     }
 }
 
-/// Elsewhere the linker keeps the library.
+/// On other systems the linker keeps the library.
 #[cfg(not(unix))]
 fn load(_library: &Path) -> bool {
     false
@@ -54,8 +56,8 @@ mod tests {
     }
 
     #[test]
-    fn init_loads_the_cuda_half_where_there_is_one() {
-        // A use of tch, so that libtorch is linked into the test.
+    fn init_loads_the_cuda_library_if_there_is_one() {
+        // Uses tch, so that the linker keeps libtorch in the test.
         assert_eq!(tch::Tensor::from_slice(&[1.0f32]).size(), [1]);
         let folder = folder_of_libtorch().expect("libtorch is loaded");
         crate::init();
@@ -69,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_where_there_is_none() {
+    fn a_missing_or_broken_library_is_no_error() {
         let folder = tempfile::tempdir().unwrap();
         assert!(!load(&folder.path().join("libtorch_cuda.so")));
         std::fs::write(folder.path().join("libtorch_cuda.so"), "not a library").unwrap();

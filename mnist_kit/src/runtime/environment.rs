@@ -1,10 +1,11 @@
-//! What a lesson runs on.
+//! Tables of the software and the machine.
 
 use crate::table::Table;
 use std::process::Command;
 use sysinfo::{CpuRefreshKind, System};
 
-/// Versions, device and threads, as a table; also prepares the process (see [`init`](crate::init)).
+/// Returns a table of versions, device and threads. Also prepares the process, see
+/// [`init`](crate::init).
 ///
 /// ```
 /// let table = mnist_kit::environment();
@@ -29,8 +30,8 @@ pub fn environment() -> Table {
     table
 }
 
-/// Operating system, processor and memory, above what [`environment`] tells: the table that stands under
-/// a report.
+/// Returns a table of operating system, processor and memory, followed by the rows of
+/// [`environment`]; for reports.
 ///
 /// ```
 /// let table = mnist_kit::machine_table();
@@ -55,8 +56,8 @@ pub fn machine_table() -> Table {
     table
 }
 
-/// What the installation says of itself: `version.py` of the Python package, or `build-version` of
-/// the plain archive.
+/// Reads libtorch's version from its installation: `version.py` of the Python package, or
+/// `build-version` of the plain archive.
 fn libtorch_version() -> Option<String> {
     let root = super::cuda::folder_of_libtorch()?.parent()?.to_path_buf();
     if let Ok(version) = std::fs::read_to_string(root.join("build-version")) {
@@ -67,7 +68,7 @@ fn libtorch_version() -> Option<String> {
     line.split(['"', '\'']).nth(1).map(str::to_string)
 }
 
-/// Name and memory of each GPU; libtorch's C++ interface tells neither.
+/// Asks nvidia-smi for name and memory of each GPU, which libtorch's C++ interface does not tell.
 fn gpus() -> Option<String> {
     let mut query = Command::new("nvidia-smi");
     let output =

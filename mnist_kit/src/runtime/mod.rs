@@ -1,4 +1,4 @@
-//! What a process needs before its first tensor.
+//! Process set-up for libtorch, in programs and in notebooks.
 
 pub(crate) mod cuda;
 mod environment;
@@ -11,15 +11,17 @@ pub use environment::{environment, machine_table};
 use std::sync::Once;
 use tch::Device;
 
-/// Prepares the process for work with libtorch, and returns the device to work on: the first GPU, or else the CPU.
+/// Prepares the process for libtorch, and returns the device to work on: the first GPU, or the CPU.
 ///
-/// Call it first; calling it again does nothing new.
+/// Call it before the first tensor. Later calls only return the device.
 ///
-/// - Loads libtorch's CUDA half where the installation has one. The linker leaves it out of every program, because
-///   nothing refers to it by name, and without it [`tch::Cuda::is_available`] says no on a machine with a GPU.
+/// - Loads libtorch's CUDA library if the installation has one. The linker leaves it out of every
+///   program, because nothing refers to it by name, and without it [`tch::Cuda::is_available`]
+///   returns `false` on a machine with a GPU.
 /// - On Linux, lets the allocator keep freed memory (up to 2 GB) for the next tensor.
-/// - Lets libtorch's vector functions choose their code on one thread, so that a seeded run repeats to the last bit.
-/// - Inside a notebook, shortens the message of a panic to what happened and which line of the cell it was.
+/// - Makes oneMKL select the code of its vector functions on one thread, so that seeded runs repeat
+///   to the last bit.
+/// - In a notebook, shortens panic messages to the message and the line of the cell.
 ///
 /// ```
 /// let device = mnist_kit::init();

@@ -1,4 +1,4 @@
-//! What differs when the code runs in a notebook's kernel (evcxr) instead of a program.
+//! Panics: turned into errors, and reported briefly in a notebook's kernel (evcxr).
 
 use crate::check::without_trace;
 use std::any::Any;
@@ -9,17 +9,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
-/// Cells are compiled from this file, relative to the kernel's build folder.
+/// The source file of a cell, relative to the kernel's build folder.
 const CELL: &str = "src/lib.rs";
 
+/// Done once this copy of the kit has a hook that asks `QUIET`.
+static HOOK: Once = Once::new();
+
 thread_local! {
-    /// Whether a panic of this thread is about to become an error and must not be printed.
+    /// Whether panics of this thread become errors and must not be printed.
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `action` and returns the message of its panic, if it panics, without printing anything.
+/// Runs `action`; if it panics, returns the panic's message and prints nothing.
+///
+/// In a kernel, every cell has its own copy of the statics here, while the panic hook is the
+/// process's. Each copy therefore puts its own hook in front of the others, which asks its own
+/// `QUIET`.
 pub(crate) fn caught<T>(action: impl FnOnce() -> T) -> Result<T, String> {
-    static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
@@ -42,19 +48,26 @@ fn message_of(payload: &(dyn Any + Send)) -> &str {
         .unwrap_or("the panic carries no message")
 }
 
-/// Inside a kernel, panics say in two lines what happened and where in the cell. Elsewhere does nothing.
+/// In a kernel, reduces panic messages to two lines: what happened, and the line of the cell. Does
+/// nothing elsewhere.
 ///
-/// Cells link the standard library dynamically, so a hook set by one of them serves all that follow.
+/// Cells link the standard library dynamically, so a hook set by one cell serves all later ones.
 pub(crate) fn install() {
     if std::env::var_os("EVCXR_IS_RUNTIME").is_none() {
         return;
     }
     let source = std::env::var_os("EVCXR_TMPDIR").map(|folder| PathBuf::from(folder).join(CELL));
+    // This hook replaces the one of `caught`, so it asks `QUIET` itself.
     panic::set_hook(Box::new(move |panic| {
+        if QUIET.get() {
+            return;
+        }
         eprintln!("{}", describe(panic, source.as_deref()));
-        // evcxr reports the end of a cell without waiting for its stderr, and the message would stand under the next one.
+        // evcxr reports the end of a cell without waiting for its stderr: without a pause the
+        // message appears under the next cell.
         std::thread::sleep(Duration::from_millis(50));
     }));
+    HOOK.call_once(|| {});
 }
 
 fn describe(panic: &PanicHookInfo<'_>, source: Option<&Path>) -> String {
@@ -76,7 +89,8 @@ fn describe(panic: &PanicHookInfo<'_>, source: Option<&Path>) -> String {
     }
 }
 
-/// The line of the innermost frame that belongs to the cell; frames print as `at /folder/src/lib.rs:12:5` under their name.
+/// Finds the line of the innermost frame in the cell. A frame's name is followed by a line like
+/// `at /folder/src/lib.rs:12:5`.
 fn line_in_backtrace(backtrace: &str, source: &Path) -> Option<usize> {
     let place = format!("at {}:", source.display());
     backtrace
@@ -84,7 +98,8 @@ fn line_in_backtrace(backtrace: &str, source: &Path) -> Option<usize> {
         .find_map(|line| line.trim().strip_prefix(&place)?.split(':').next()?.parse().ok())
 }
 
-/// A line of the cell's source without what the kernel wraps around a last expression to display it.
+/// Returns a line of the cell's source, without the code that the kernel wraps around a last
+/// expression to display it.
 fn quote(source: &str, line: usize) -> Option<String> {
     let code = source.lines().nth(line.checked_sub(1)?)?.trim();
     let code = match code.strip_prefix('(').and_then(|rest| rest.strip_suffix(").evcxr_display();"))

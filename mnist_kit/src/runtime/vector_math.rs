@@ -1,14 +1,14 @@
-//! MKL's vector functions, which libtorch uses for square roots, exponentials and the like.
+//! oneMKL's vector functions, which libtorch uses for square roots, exponentials and others.
 
 use std::sync::Once;
 use tch::{Device, Kind, Tensor};
 
-/// Calls each function once, on one number.
+/// Calls each function once, on one number and thus on one thread.
 ///
-/// MKL chooses a function's code at its first call. Where that call runs on several threads at once,
-/// one of them may take code of low accuracy for its share: rarely, on a busy machine, the first step
-/// of Adam then differs from the same step a moment later, and a seeded run does not repeat
-/// (<https://github.com/pytorch/pytorch/issues/188792>). One number is one thread's work.
+/// oneMKL selects a function's code at its first call. If that call runs on several threads at once,
+/// one of them may take code of lower accuracy for its part. On a busy machine, rarely, the first
+/// step of Adam then differs from the same step a moment later, and a seeded run does not repeat
+/// (<https://github.com/pytorch/pytorch/issues/188792>).
 pub(crate) fn settle() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -5,6 +5,8 @@ mod pretrained;
 
 use self::pickle::{ZIP_MAGIC, read_state_dict};
 use crate::Result;
+use crate::check::plain;
+use crate::files::replace;
 use crate::model::is_part_of;
 use anyhow::{Context, ensure};
 use std::collections::BTreeMap;
@@ -16,12 +18,15 @@ use tch::{Device, Tensor, nn};
 /// Writes every variable of the store to a safetensors file, which PyTorch reads with
 /// `safetensors.torch.load_file`.
 ///
-/// The file is written aside and renamed: there is never half a file under `path`.
+/// The file is written under another name and renamed, so `path` never holds half a file.
 ///
 /// # Errors
-/// When the folder cannot be written.
+/// If the folder is not writable.
 pub fn save_weights(vs: &nn::VarStore, path: impl AsRef<Path>) -> Result<()> {
-    let path = path.as_ref();
+    plain(save(vs, path.as_ref()))
+}
+
+fn save(vs: &nn::VarStore, path: &Path) -> Result<()> {
     // Sorted, so that the same weights give the same bytes.
     let named: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
     let tensors = named
@@ -30,25 +35,27 @@ pub fn save_weights(vs: &nn::VarStore, path: impl AsRef<Path>) -> Result<()> {
             Ok((name, tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?))
         })
         .collect::<Result<Vec<_>>>()?;
-    crate::files::replace(path, |aside| Ok(Tensor::write_safetensors(&tensors, aside)?))
+    replace(path, |aside| Ok(Tensor::write_safetensors(&tensors, aside)?))
 }
 
-/// Reads a file of weights into the variables of a store, whose model has been built: safetensors, or
-/// a state dict that `torch.save` has written (`.pth`). Which of the two is seen from the content.
+/// Reads a file of weights into the variables of a store: safetensors, or a state dict written by
+/// `torch.save` (`.pth`). The format is recognized by the content.
 ///
-/// Nothing that a `.pth` file contains is executed; a file that holds more than tensors is refused.
-/// Values are converted to the variables' dtype and device. Nothing is changed unless every
-/// variable finds its tensor.
+/// Build the model before loading its weights. Nothing in a `.pth` file is executed, and one that
+/// holds more than tensors is refused. Values are converted to the variables' dtype and device.
+/// Either every variable receives its tensor, or none is changed.
 ///
 /// # Errors
-/// When the file cannot be read, or its entries are not exactly the store's: missing, extra and
-/// wrongly shaped names are all listed.
+/// If the file cannot be read, or its entries are not exactly the store's; the message lists
+/// missing and extra names and different shapes.
 pub fn load_weights(vs: &nn::VarStore, path: impl AsRef<Path>) -> Result<()> {
     load_pretrained(vs, path, &[])
 }
 
-/// [`load_weights`] for a part of the model: variables whose names begin with one of `except` keep
-/// their values, and entries of such names in the file are left out. For a backbone under a new head.
+/// Reads a file of weights like [`load_weights`], except for the names under the prefixes `except`:
+/// these variables keep their values, and such entries of the file are ignored.
+///
+/// This loads a backbone under a new head.
 ///
 /// ```
 /// use mnist_kit::model::linear;
@@ -71,16 +78,19 @@ pub fn load_weights(vs: &nn::VarStore, path: impl AsRef<Path>) -> Result<()> {
 /// ```
 ///
 /// # Errors
-/// As [`load_weights`].
+/// As for [`load_weights`].
 pub fn load_pretrained(vs: &nn::VarStore, path: impl AsRef<Path>, except: &[&str]) -> Result<()> {
-    let path = path.as_ref();
+    plain(load(vs, path.as_ref(), except))
+}
+
+fn load(vs: &nn::VarStore, path: &Path, except: &[&str]) -> Result<()> {
     let found = read_tensors(path)
         .with_context(|| format!("cannot read weights from {}", path.display()))?;
     set_variables_except(vs, found, except)
         .with_context(|| format!("{} does not fit the model", path.display()))
 }
 
-/// The tensors of a safetensors or `.pth` file, by name.
+/// Reads the tensors of a safetensors or `.pth` file, by name.
 fn read_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     let mut start = Vec::new();
     File::open(path)?.take(ZIP_MAGIC.len() as u64).read_to_end(&mut start)?;
@@ -88,8 +98,8 @@ fn read_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>> {
         return read_state_dict(path);
     }
     let tensors = Tensor::read_safetensors(path).context(
-        "it is neither a safetensors file nor a .pth file of PyTorch 1.6 or newer (an older one \
-         becomes new by torch.load and torch.save)",
+        "it is neither a safetensors file nor a .pth file of PyTorch 1.6 or newer (torch.load and \
+         torch.save convert an older one)",
     )?;
     Ok(tensors.into_iter().collect())
 }
@@ -106,21 +116,21 @@ fn set_variables_except(
 ) -> Result<()> {
     let wanted = |name: &String| !except.iter().any(|prefix| is_part_of(name, prefix));
     found.retain(|name, _| wanted(name));
-    let mut problems = Vec::new();
-    let mut pairs = Vec::new();
+    let (mut missing, mut misshapen, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
     let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
     for (name, variable) in variables.into_iter().filter(|(name, _)| wanted(name)) {
+        let expected = variable.size();
         match found.remove(&name) {
-            None => problems.push(format!("missing {name} {:?}", variable.size())),
-            Some(tensor) if tensor.size() != variable.size() => problems.push(format!(
-                "{name} has shape {:?}, expected {:?}",
-                tensor.size(),
-                variable.size()
-            )),
+            None => missing.push(format!("missing {name} {expected:?}")),
+            Some(tensor) if tensor.size() != expected => misshapen
+                .push(format!("{name} has shape {:?}, expected {expected:?}", tensor.size())),
             Some(tensor) => pairs.push((variable, tensor)),
         }
     }
-    problems.extend(found.iter().map(|(name, tensor)| format!("extra {name} {:?}", tensor.size())));
+    let extra: Vec<String> =
+        found.iter().map(|(name, tensor)| format!("extra {name} {:?}", tensor.size())).collect();
+    let problems: Vec<String> =
+        [misshapen, missing, extra].iter().filter(|list| !list.is_empty()).map(shortened).collect();
     ensure!(problems.is_empty(), "{}", problems.join("; "));
     ensure!(!pairs.is_empty(), "the store is empty: build the model before loading its weights");
     let _no_grad = tch::no_grad_guard();
@@ -128,4 +138,14 @@ fn set_variables_except(
         variable.f_copy_(&tensor)?;
     }
     Ok(())
+}
+
+/// Joins the first few of a list of problems, and counts the others.
+fn shortened(problems: &Vec<String>) -> String {
+    const SHOWN: usize = 10;
+    let mut text = problems.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    if problems.len() > SHOWN {
+        text.push_str(&format!("; and {} more", problems.len() - SHOWN));
+    }
+    text
 }

@@ -1,8 +1,11 @@
-//! PyTorch's `.pth` files: a zip archive with a pickled state dict and the bytes of its tensors.
+//! Reader of PyTorch's `.pth` files: zip archives with a pickled state dict and the tensors' bytes.
 //!
-//! A pickle is a program, and Python's own reader runs it. This one knows only what a state dict is made
-//! of: dictionaries, tuples, numbers, text, and three names that stand for tensors. Anything else is
-//! refused, so nothing that a file contains is ever executed.
+//! A pickle is a program, and Python's reader runs it. This one knows only what a state dict needs:
+//! dictionaries, tuples, numbers, text, and three names that stand for tensors. It refuses anything
+//! else, so nothing in a file is ever executed.
+//!
+//! Memory stays within the file's size and a fixed amount. Each storage is read once, tensors are
+//! views of it, and recalled values are shared, so a small file cannot name large tensors often.
 
 use crate::Result;
 use anyhow::{Context, bail, ensure};
@@ -15,68 +18,87 @@ use std::rc::Rc;
 use tch::{Kind, Tensor};
 use zip::ZipArchive;
 
-/// How every zip archive begins.
+/// The first bytes of every zip archive.
 pub(super) const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
+
+/// Bytes of a pickle: a tensor's description takes about 120, and ResNet-152 has 932 tensors.
+const MAX_PROGRAM: u64 = 1 << 20;
+
+/// Bytes of a text: names of parameters have a few dozen.
+const MAX_TEXT: usize = 4096;
+
+/// Values on the stack: PyTorch adds at most 1,000 entries at once to a dictionary.
+const MAX_STACK: usize = 10_000;
+
+/// Tuples in tuples: a tensor's description needs two.
+const MAX_DEPTH: usize = 8;
+
+/// Values in a tuple, nested tuples included: a tensor's description needs about twenty.
+const MAX_SIZE: usize = 256;
 
 type Archive = ZipArchive<BufReader<File>>;
 
-/// The tensors of a state dict that `torch.save` has written, by name.
+/// Reads the tensors of a state dict written by `torch.save`, by name.
 ///
-/// # Errors
-/// When the file is no such archive, holds anything else than tensors by name, or is damaged.
+/// The tensors are views: those of one storage share its memory.
 pub(super) fn read_state_dict(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     let mut archive = ZipArchive::new(BufReader::new(File::open(path)?))?;
-    let program = archive
-        .file_names()
+    ensure!(
+        !archive.has_overlapping_entries()?,
+        "entries of the archive overlap, which torch.save never writes"
+    );
+    let names: Vec<String> =
+        archive.file_names().map(|name| Ok(name?.into_owned())).collect::<Result<_>>()?;
+    let program = names
+        .iter()
         .find(|name| *name == "data.pkl" || name.ends_with("/data.pkl"))
-        .context("the archive holds no data.pkl, so torch.save has not written it")?
-        .to_string();
-    let folder = program.trim_end_matches("data.pkl").to_string();
-    // Files from before PyTorch 2.1 do not say; they come from machines like this one.
-    if let Some(order) = read_entry(&mut archive, &format!("{folder}byteorder"))? {
+        .context("the archive has no data.pkl, so torch.save did not write it")?;
+    let folder = program.trim_end_matches("data.pkl");
+    // PyTorch writes the byte order since version 2.1; older files come from machines like this one.
+    if let Some(order) = read_entry(&mut archive, &format!("{folder}byteorder"), 16)? {
         ensure!(order == b"little", "its numbers are not in little-endian order");
     }
-    let program = read_entry(&mut archive, &program)?.context("data.pkl is gone")?;
+    let program = read_entry(&mut archive, program, MAX_PROGRAM)?.context("data.pkl is gone")?;
     let Value::Dict(entries) = Machine::run(&program)? else {
         bail!("it holds something else than a state dict; save model.state_dict()");
     };
-    let mut storages = HashMap::new();
+    let mut storages: HashMap<Rc<str>, Tensor> = HashMap::new();
     let mut tensors = BTreeMap::new();
     for (name, view) in entries.borrow().iter() {
         let view = view.as_ref().with_context(|| {
-            format!("{name} is no tensor; save model.state_dict() and nothing else")
+            format!("{name} is not a tensor; save model.state_dict() and nothing else")
         })?;
         let key = &view.storage.key;
         if !storages.contains_key(key) {
-            let bytes = read_entry(&mut archive, &format!("{folder}data/{key}"))?
+            let bytes = read_entry(&mut archive, &format!("{folder}data/{key}"), u64::MAX)?
                 .with_context(|| format!("{name}: its data ({key}) is missing"))?;
-            storages.insert(key.clone(), bytes);
+            storages.insert(key.clone(), Tensor::f_from_slice(&bytes)?);
         }
-        let tensor = view.tensor(&storages[key]).with_context(|| name.clone())?;
-        tensors.insert(name.clone(), tensor);
+        let tensor = view.tensor(&storages[key]).with_context(|| name.to_string())?;
+        ensure!(tensors.insert(name.to_string(), tensor).is_none(), "{name} occurs twice");
     }
     Ok(tensors)
 }
 
-/// The bytes of an entry, or `None` where there is none of that name.
-fn read_entry(archive: &mut Archive, name: &str) -> Result<Option<Vec<u8>>> {
+/// Reads an entry of at most `limit` bytes; `None` if there is none of that name.
+fn read_entry(archive: &mut Archive, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
     if archive.index_for_name(name).is_none() {
         return Ok(None);
     }
     let mut bytes = Vec::new();
-    archive.by_name(name)?.read_to_end(&mut bytes)?;
+    archive.by_name(name)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 <= limit, "{name} has more than {limit} bytes, refused");
     Ok(Some(bytes))
 }
 
-/// Numbers of one kind in a row, kept as an entry of the archive.
-#[derive(Clone, Debug)]
+/// Numbers of one kind, stored as an entry of the archive.
+#[derive(Clone)]
 struct Storage {
     kind: Kind,
-    key: String,
+    key: Rc<str>,
 }
 
 /// A tensor as a view of a storage.
-#[derive(Clone, Debug)]
 struct View {
     storage: Storage,
     offset: i64,
@@ -85,13 +107,18 @@ struct View {
 }
 
 impl View {
-    fn tensor(&self, bytes: &[u8]) -> Result<Tensor> {
+    /// The view of `bytes`, the storage's content as a Uint8 tensor, without a copy.
+    fn tensor(&self, bytes: &Tensor) -> Result<Tensor> {
         let View { storage, offset, size, stride } = self;
-        let width = storage.kind.elt_size_in_bytes();
-        ensure!(bytes.len().is_multiple_of(width), "{} bytes are no whole numbers", bytes.len());
-        let count = (bytes.len() / width) as i64;
-        let empty = size.contains(&0);
-        // Where the last number lies; None on overflow.
+        let (length, width) = (bytes.numel(), storage.kind.elt_size_in_bytes());
+        ensure!(
+            length.is_multiple_of(width),
+            "{length} bytes are no multiple of the {width} bytes of a {:?}",
+            storage.kind
+        );
+        let count = (length / width) as i64;
+        let elements = size.iter().try_fold(1i64, |product, &size| product.checked_mul(size));
+        // The position of the last number; None on overflow.
         let last = size.iter().zip(stride).try_fold(*offset, |last, (&size, &stride)| {
             (size >= 0 && stride >= 0)
                 .then(|| last.checked_add((size - 1).max(0).checked_mul(stride)?))?
@@ -99,35 +126,30 @@ impl View {
         ensure!(
             size.len() == stride.len()
                 && *offset >= 0
-                && last.is_some_and(|last| empty || last < count),
+                && elements.is_some()
+                && last.is_some_and(|last| size.contains(&0) || last < count),
             "shape {size:?}, stride {stride:?} and offset {offset} reach beyond its {count} numbers"
         );
-        let numbers = Tensor::f_from_data_size(bytes, &[count], storage.kind)?;
-        Ok(numbers.f_as_strided(&size[..], &stride[..], *offset)?.f_contiguous()?)
+        let numbers = bytes.f_view_dtype(storage.kind)?;
+        Ok(numbers.f_as_strided(&size[..], &stride[..], *offset)?)
     }
 }
 
 /// A dictionary's tensors by name; `None` stands for a value of any other kind.
-type Entries = Rc<RefCell<Vec<(String, Option<View>)>>>;
+type Entries = Rc<RefCell<Vec<(Rc<str>, Option<Rc<View>>)>>>;
 
-/// Tuples in tuples: a tensor's description needs two.
-const MAX_DEPTH: usize = 8;
-
-/// What a tuple may hold, all tuples in it counted: a tensor's description needs about twenty.
-const MAX_SIZE: usize = 256;
-
-/// What a state dict's pickle builds.
-#[derive(Clone, Debug)]
+/// A value that a state dict's pickle builds. Cloning one shares its content.
+#[derive(Clone)]
 enum Value {
     None,
     Bool,
     Int(i64),
-    Text(String),
-    Tuple(Vec<Value>),
+    Text(Rc<str>),
+    Tuple(Rc<[Value]>),
     Dict(Entries),
     Dtype(Kind),
     Storage(Storage),
-    Tensor(View),
+    Tensor(Rc<View>),
     MakeDict,
     MakeTensor,
     MakeParameter,
@@ -135,6 +157,25 @@ enum Value {
 }
 
 impl Value {
+    /// The kind of value, for error messages. The value itself may be long.
+    fn describe(&self) -> &'static str {
+        match self {
+            Value::None => "None",
+            Value::Bool => "a bool",
+            Value::Int(_) => "a number",
+            Value::Text(_) => "a text",
+            Value::Tuple(_) => "a tuple",
+            Value::Dict(_) => "a dictionary",
+            Value::Dtype(_) => "a dtype",
+            Value::Storage(_) => "a storage",
+            Value::Tensor(_) => "a tensor",
+            Value::MakeDict => "OrderedDict",
+            Value::MakeTensor => "_rebuild_tensor_v2",
+            Value::MakeParameter => "_rebuild_parameter",
+            Value::Mark => "a mark",
+        }
+    }
+
     fn depth(&self) -> usize {
         match self {
             Value::Tuple(items) => 1 + items.iter().map(Value::depth).max().unwrap_or(0),
@@ -150,7 +191,7 @@ impl Value {
     }
 }
 
-/// The stack machine that a pickle is written for.
+/// The stack machine that runs a pickle.
 struct Machine<'a> {
     program: &'a [u8],
     stack: Vec<Value>,
@@ -163,16 +204,20 @@ impl<'a> Machine<'a> {
         loop {
             let at = program.len() - machine.program.len();
             let done = machine.step().with_context(|| format!("at byte {at} of its data.pkl"))?;
+            ensure!(
+                machine.stack.len() <= MAX_STACK,
+                "at byte {at} of its data.pkl: more than {MAX_STACK} values on the stack, refused"
+            );
             if let Some(value) = done {
                 return Ok(value);
             }
         }
     }
 
-    /// One instruction; the result of the program after the last.
+    /// Runs one instruction; returns the result of the program after the last one.
     fn step(&mut self) -> Result<Option<Value>> {
         match self.byte()? {
-            // PROTO, FRAME: how the program is written down.
+            // PROTO and FRAME tell how the program is written down.
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
             b'.' => return self.pop().map(Some),
@@ -191,7 +236,7 @@ impl<'a> Machine<'a> {
                 let value = i32::from_le_bytes(self.array()?);
                 self.stack.push(Value::Int(value.into()));
             }
-            // LONG1: as many bytes as it takes.
+            // LONG1: a number of any length.
             0x8a => {
                 let length = self.byte()?.into();
                 ensure!(length <= 8, "a number of {length} bytes");
@@ -214,7 +259,7 @@ impl<'a> Machine<'a> {
                 self.stack.push(global(&module, &name)?);
             }
             b'}' => self.stack.push(Value::Dict(Rc::default())),
-            b')' => self.stack.push(Value::Tuple(Vec::new())),
+            b')' => self.stack.push(Value::Tuple(Rc::default())),
             count @ 0x85..=0x87 => {
                 let items = self.pop_many(usize::from(count - 0x84))?;
                 self.push_tuple(items)?;
@@ -256,7 +301,7 @@ impl<'a> Machine<'a> {
                 let (arguments, function) = (self.pop()?, self.pop()?);
                 self.stack.push(call(function, arguments)?);
             }
-            // BUILD: a state dict carries its modules' versions as an attribute, which is left out.
+            // BUILD sets attributes: a state dict carries its modules' versions, which are left out.
             b'b' => drop(self.pop()?),
             other => bail!("instruction {other:#04x}, which no state dict needs; refused"),
         }
@@ -287,8 +332,9 @@ impl<'a> Machine<'a> {
     }
 
     fn text(&mut self, length: usize) -> Result<()> {
-        let text = std::str::from_utf8(self.take(length)?)?.to_string();
-        self.stack.push(Value::Text(text));
+        ensure!(length <= MAX_TEXT, "a text of {length} bytes, refused");
+        let text = std::str::from_utf8(self.take(length)?)?;
+        self.stack.push(Value::Text(text.into()));
         Ok(())
     }
 
@@ -310,9 +356,9 @@ impl<'a> Machine<'a> {
     }
 
     fn push_tuple(&mut self, items: Vec<Value>) -> Result<()> {
-        let tuple = Value::Tuple(items);
-        // Values are dropped by recursion, so their depth has an end; and a few bytes of the program make
-        // a copy of a kept value, so its size has one too.
+        let tuple = Value::Tuple(items.into());
+        // Values are dropped by recursion, so their depth must be limited. Shared tuples in tuples
+        // would grow exponentially for whoever walks through them, so their size is, too.
         ensure!(tuple.depth() <= MAX_DEPTH, "tuples in tuples, {MAX_DEPTH} deep");
         ensure!(tuple.size() <= MAX_SIZE, "a tuple of more than {MAX_SIZE} values");
         self.stack.push(tuple);
@@ -321,12 +367,12 @@ impl<'a> Machine<'a> {
 
     fn insert(&mut self, items: Vec<Value>) -> Result<()> {
         let Some(Value::Dict(entries)) = self.stack.last() else {
-            bail!("entries for something else than a dictionary");
+            bail!("entries for something other than a dictionary");
         };
         ensure!(items.len().is_multiple_of(2), "a name without a value");
         let mut items = items.into_iter();
         while let (Some(name), Some(value)) = (items.next(), items.next()) {
-            let Value::Text(name) = name else { bail!("an entry whose name is no text") };
+            let Value::Text(name) = name else { bail!("an entry whose name is not a text") };
             let view = if let Value::Tensor(view) = value { Some(view) } else { None };
             entries.borrow_mut().push((name, view));
         }
@@ -341,13 +387,13 @@ impl<'a> Machine<'a> {
 
     fn recall(&mut self, place: u32) -> Result<()> {
         let value =
-            self.memo.get(&place).with_context(|| format!("nothing was kept as {place}"))?;
+            self.memo.get(&place).with_context(|| format!("nothing was stored as {place}"))?;
         self.stack.push(value.clone());
         Ok(())
     }
 }
 
-/// The few names that a state dict may use.
+/// Returns what a name stands for; a state dict uses these few.
 fn global(module: &str, name: &str) -> Result<Value> {
     Ok(match (module, name) {
         ("collections", "OrderedDict") => Value::MakeDict,
@@ -370,19 +416,19 @@ fn global(module: &str, name: &str) -> Result<Value> {
     })
 }
 
-/// `("storage", kind, key, place, count)`.
+/// Reads a storage from `("storage", kind, key, device, count)`.
 fn storage(id: Value) -> Result<Value> {
     if let Value::Tuple(items) = &id
         && let [Value::Text(tag), Value::Dtype(kind), Value::Text(key), ..] = &items[..]
-        && tag == "storage"
+        && **tag == *"storage"
     {
         return Ok(Value::Storage(Storage { kind: *kind, key: key.clone() }));
     }
-    bail!("{id:?} stands for no storage")
+    bail!("{} that describes no storage", id.describe())
 }
 
 fn call(function: Value, arguments: Value) -> Result<Value> {
-    let Value::Tuple(arguments) = arguments else { bail!("a call without arguments") };
+    let Value::Tuple(arguments) = arguments else { bail!("a call without a tuple of arguments") };
     match (function, &arguments[..]) {
         (Value::MakeDict, []) => Ok(Value::Dict(Rc::default())),
         (
@@ -394,21 +440,24 @@ fn call(function: Value, arguments: Value) -> Result<Value> {
                 Value::Tuple(stride),
                 ..,
             ],
-        ) => Ok(Value::Tensor(View {
+        ) => Ok(Value::Tensor(Rc::new(View {
             storage: storage.clone(),
             offset: *offset,
             size: integers(size)?,
             stride: integers(stride)?,
-        })),
+        }))),
         (Value::MakeParameter, [Value::Tensor(view), ..]) => Ok(Value::Tensor(view.clone())),
-        (function, _) => bail!("{function:?} called with {arguments:?}"),
+        (function, arguments) => {
+            let arguments: Vec<&str> = arguments.iter().map(Value::describe).take(8).collect();
+            bail!("{} called with ({})", function.describe(), arguments.join(", "))
+        }
     }
 }
 
 fn integers(values: &[Value]) -> Result<Vec<i64>> {
     let integer = |value: &Value| match value {
         Value::Int(value) => Ok(*value),
-        other => bail!("{other:?} where a number belongs"),
+        other => bail!("{} where a number belongs", other.describe()),
     };
     values.iter().map(integer).collect()
 }
@@ -419,12 +468,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn refused(program: &[u8]) -> String {
-        format!("{:#}", Machine::run(program).unwrap_err())
+        format!("{:#}", Machine::run(program).err().expect("refused"))
     }
 
     #[test]
     fn a_program_that_calls_anything_else_is_refused() {
-        // What `pickle.dumps` makes of an object whose `__reduce__` is `(os.system, ("true",))`.
+        // The pickle of an object whose `__reduce__` returns `(os.system, ("true",))`.
         let message =
             refused(b"\x80\x02cposix\nsystem\nq\x00X\x04\x00\x00\x00trueq\x01\x85q\x02Rq\x03.");
         assert!(message.contains("asks for posix.system, which no state dict needs"), "{message}");
@@ -440,18 +489,21 @@ mod tests {
             bomb.extend([b't', b'q', level + 1]);
         }
         assert!(refused(&bomb).contains("a tuple of more than 256 values"));
+        assert!(refused(&[b")".repeat(20_000), b".".to_vec()].concat()).contains("on the stack"));
     }
 
     #[test]
     fn a_view_stays_inside_its_storage() {
-        let storage = Storage { kind: Kind::Float, key: "0".to_string() };
+        let storage = Storage { kind: Kind::Float, key: "0".into() };
+        let bytes = Tensor::from_slice(&[0u8; 24]);
         let view = |offset, size: &[i64], stride: &[i64]| {
             let (size, stride) = (size.to_vec(), stride.to_vec());
-            View { storage: storage.clone(), offset, size, stride }.tensor(&[0; 24])
+            View { storage: storage.clone(), offset, size, stride }.tensor(&bytes)
         };
         assert_eq!(view(0, &[2, 3], &[3, 1]).unwrap().size(), [2, 3]);
         assert_eq!(view(0, &[3, 2], &[1, 3]).unwrap().size(), [3, 2]);
         assert_eq!(view(0, &[0, 9], &[9, 1]).unwrap().size(), [0, 9]);
+        assert_eq!(view(0, &[1 << 32], &[0]).unwrap().size(), [1 << 32]);
         for (offset, size, stride) in [
             (1, &[2, 3][..], &[3, 1][..]),
             (0, &[7], &[1]),
@@ -460,6 +512,7 @@ mod tests {
             (0, &[2], &[-1]),
             (0, &[2, 2], &[1]),
             (0, &[i64::MAX, i64::MAX], &[i64::MAX, 2]),
+            (0, &[i64::MAX, i64::MAX], &[0, 0]),
         ] {
             let message = view(offset, size, stride).unwrap_err().to_string();
             assert!(message.contains("reach beyond its 6 numbers"), "{message}");

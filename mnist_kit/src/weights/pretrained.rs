@@ -1,4 +1,4 @@
-//! Weights learned on ImageNet: where they are found, and how they get into a backbone.
+//! ImageNet weights: where to find them, and how they get into a backbone.
 
 use super::load_pretrained;
 use crate::Result;
@@ -9,24 +9,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tch::nn;
 
-/// No published file of weights that lessons use is larger.
-const MAX_BYTES: u64 = 200_000_000;
-
 impl Backbone {
-    /// Loads weights learned on ImageNet into everything but the head, and says where they came from:
-    /// the folder `MNIST_KIT_WEIGHTS`, else the user's cache, else torchvision's published file.
+    /// Loads ImageNet weights into everything but the head, and returns the path they came from: in
+    /// the folder `MNIST_KIT_WEIGHTS`, else in the user's cache, else downloaded from torchvision.
     ///
-    /// [`Settings`] lists the environment variables.
+    /// In the folder, a file with torchvision's name must be torchvision's file. Another file whose
+    /// name begins with the architecture (`resnet18…`, `.pth` or `.safetensors`) is taken as your
+    /// own. [`Settings`] lists the environment variables.
     ///
     /// # Errors
-    /// When they are nowhere to be had, or do not fit; the store is unchanged then.
+    /// If there are no weights, or they do not fit; the store is unchanged then.
     ///
     /// ```no_run
     /// use mnist_kit::model::Backbone;
     /// use tch::{Device, nn};
     ///
     /// let vs = nn::VarStore::new(Device::Cpu);
-    /// let model = Backbone::resnet18(vs.root(), 10);
+    /// let model = Backbone::resnet18(vs.root(), 10)?;
     /// println!("weights from {}", model.load_imagenet(&vs)?);
     /// # Ok::<(), anyhow::Error>(())
     /// ```
@@ -34,63 +33,87 @@ impl Backbone {
         self.load_imagenet_with(vs, &Settings::from_env()?)
     }
 
-    /// [`load_imagenet`](Backbone::load_imagenet) with settings of one's own.
+    /// Loads ImageNet weights like [`load_imagenet`](Backbone::load_imagenet), with `settings` in
+    /// place of the environment variables.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`load_imagenet`](Backbone::load_imagenet).
     pub fn load_imagenet_with(&self, vs: &nn::VarStore, settings: &Settings) -> Result<String> {
-        let published = self.published();
-        let path = find(&published, settings)
+        let path = published(self)
+            .and_then(|published| find(&published, settings))
             .with_context(|| format!("no ImageNet weights for {}", self.name()))?;
         load_pretrained(vs, &path, &[self.head_name()])?;
         Ok(path.display().to_string())
     }
+}
 
-    /// The file that torchvision publishes; its name carries the first digits of its SHA-256.
-    fn published(&self) -> RemoteFile {
-        let name = self.published_weights();
-        let sha256 = name.rsplit(['-', '.']).nth(1).unwrap_or_default();
-        RemoteFile {
-            name: name.to_string(),
-            suffix: String::new(),
-            bytes: 1..=MAX_BYTES,
-            checksum: Checksum::Sha256OfContent(sha256.to_string()),
-        }
-    }
+/// The file that torchvision publishes for an architecture.
+///
+/// The size of MobileNetV2's is known as torchvision states it, 13.555 MiB, and its SHA-256 by the
+/// eight digits in its name, which are all that torchvision checks.
+fn published(model: &Backbone) -> Result<RemoteFile> {
+    let (name, bytes, sha256) = match model.name() {
+        "ResNet18" => (
+            "resnet18-f37072fd.pth",
+            46_830_571..=46_830_571,
+            "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+        ),
+        "MobileNetV2" => ("mobilenet_v2-b0353104.pth", 14_212_924..=14_213_972, "b0353104"),
+        other => bail!("torchvision's file for {other} is unknown"),
+    };
+    Ok(RemoteFile {
+        name: name.to_string(),
+        suffix: String::new(),
+        bytes,
+        checksum: Checksum::Sha256OfContent(sha256.to_string()),
+    })
 }
 
 fn find(published: &RemoteFile, settings: &Settings) -> Result<PathBuf> {
     let mut reasons = Vec::new();
     if let Some(folder) = &settings.weights_dir {
-        match in_folder(folder, &published.name) {
-            Ok(path) => return Ok(path),
-            Err(reason) => reasons.push(format!("{reason:#}")),
+        match in_folder(folder, published)? {
+            Some(path) => return Ok(path),
+            None => reasons.push(format!(
+                "{}: no {}….pth or .safetensors",
+                folder.display(),
+                architecture(published)
+            )),
         }
     }
     match in_cache(published, settings) {
         Ok(path) => return Ok(path),
         Err(reason) => reasons.push(format!("{reason:#}")),
     }
-    bail!("{}; name a folder that has {} in MNIST_KIT_WEIGHTS", reasons.join("; "), published.name)
+    bail!("{}; set MNIST_KIT_WEIGHTS to a folder with {}", reasons.join("; "), published.name)
 }
 
-/// The published file, or another one whose name begins as its name does (`resnet18…`).
-fn in_folder(folder: &Path, name: &str) -> Result<PathBuf> {
-    let stem = name.split('-').next().unwrap_or(name);
+/// The beginning of the published name: `resnet18`, `mobilenet_v2`.
+fn architecture(published: &RemoteFile) -> &str {
+    published.name.split('-').next().unwrap_or(&published.name)
+}
+
+/// The published file, checked, or else the first other one of the architecture; `None` if there is
+/// neither.
+fn in_folder(folder: &Path, published: &RemoteFile) -> Result<Option<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut paths: Vec<PathBuf> =
         entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
     paths.sort();
-    let fits = |path: &&PathBuf| {
+    let exact = folder.join(&published.name);
+    if paths.contains(&exact) {
+        published.content(&exact).context(
+            "a file in MNIST_KIT_WEIGHTS has the name of torchvision's but is another; if it is \
+             yours, rename it",
+        )?;
+        return Ok(Some(exact));
+    }
+    let fits = |path: &PathBuf| {
         let extension = path.extension().is_some_and(|e| e == "pth" || e == "safetensors");
-        let begins = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(stem));
-        extension && begins
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        extension && name.is_some_and(|name| name.starts_with(architecture(published)))
     };
-    let exact = paths.iter().find(|path| path.file_name().is_some_and(|n| n == name));
-    exact
-        .or_else(|| paths.iter().find(fits))
-        .cloned()
-        .with_context(|| format!("{}: no {stem}….pth or .safetensors", folder.display()))
+    Ok(paths.into_iter().find(fits))
 }
 
 fn in_cache(published: &RemoteFile, settings: &Settings) -> Result<PathBuf> {
@@ -98,7 +121,7 @@ fn in_cache(published: &RemoteFile, settings: &Settings) -> Result<PathBuf> {
     let folder = cache.join("weights");
     let path = folder.join(&published.name);
     if settings.offline {
-        published.open(&path).context("the network is switched off, and the cache has none")?;
+        published.open(&path).context("the network is switched off, and the cache does not have them")?;
     } else {
         let files = std::slice::from_ref(published);
         download(files, &folder, &settings.weights_mirrors, &settings.time_limits)?;

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "no test binary uses all of them")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Says aloud that `part` is missing, and fails the test unless `MNIST_KIT_SKIP` names the part.
@@ -70,4 +70,22 @@ pub fn generator() -> MutexGuard<'static, ()> {
 /// The text of an error, causes included.
 pub fn message<T>(result: anyhow::Result<T>) -> String {
     format!("{:#}", result.err().expect("an error"))
+}
+
+/// Runs one test of this test binary in a process of its own, with `variables` in its environment,
+/// and returns what it printed. The test must pass.
+pub fn run_alone(test: &str, variables: &[(&str, &str)]) -> Output {
+    let program = std::env::current_exe().expect("the path of the test binary");
+    let output = Command::new(program)
+        .args(["--exact", test, "--nocapture", "--include-ignored"])
+        .envs(variables.iter().copied())
+        .output()
+        .expect("the test binary starts");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && printed.contains("1 passed"),
+        "{test}: {printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
 }

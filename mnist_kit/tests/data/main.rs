@@ -17,3 +17,4 @@ mod parquet;
 mod real;
 mod sets;
 mod split;
+mod stratified;

@@ -303,7 +303,7 @@ def state_dicts(folder):
     torch.save(nn.ParameterDict({"w": nn.Parameter(base)}).state_dict(), folder / "parameter.pth")
 
 
-def initialisation(folder):
+def initialization(folder):
     """Writes a freshly made model."""
     torch.manual_seed(3)
     save_file(Mlp().state_dict(), folder / "mlp.safetensors")

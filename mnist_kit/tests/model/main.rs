@@ -1,0 +1,7 @@
+//! Models: what they accept, and what the functions that run them return and refuse.
+
+mod backbone;
+#[path = "../common/mod.rs"]
+mod common;
+mod errors;
+mod mlp;

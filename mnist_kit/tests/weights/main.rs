@@ -1,0 +1,7 @@
+//! Weights in and out: PyTorch's files, published files, and hostile ones.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod files;
+mod hostile;
+mod imagenet;
