@@ -6,6 +6,9 @@ use tch::{Kind, Tensor};
 
 /// Dtype, shape and device of a tensor: `Float [64, 1, 28, 28] on the CPU`.
 pub(crate) fn describe(tensor: &Tensor) -> String {
+    if !tensor.defined() {
+        return "undefined".to_string();
+    }
     let device = match tensor.device() {
         tch::Device::Cpu => "the CPU".to_string(),
         other => format!("{other:?}"),

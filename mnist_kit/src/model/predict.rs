@@ -2,7 +2,7 @@
 
 use super::try_forward;
 use crate::Result;
-use crate::check::plain;
+use crate::check::{describe, plain};
 use crate::data::Batches;
 use anyhow::ensure;
 use tch::{Kind, Reduction, Tensor, nn};
@@ -22,20 +22,24 @@ impl Logits {
     /// # Errors
     /// When a label is not among the classes of the logits.
     pub fn loss(&self) -> Result<f64> {
-        expect_labels(&self.logits, &self.labels)?;
-        let loss = cross_entropy(&self.logits, &self.labels, 0.0)?;
-        Ok(loss.f_double_value(&[])?)
+        plain(expect_labels(&self.logits, &self.labels))?;
+        let loss = cross_entropy(&self.logits, &self.labels, 0.0);
+        plain(loss.and_then(|loss| Ok(loss.f_double_value(&[])?)))
     }
 
     /// The most probable class of each image, `[N]`, int64.
     pub fn predictions(&self) -> Result<Tensor> {
-        Ok(self.logits.f_argmax(1, false)?)
+        plain(self.logits.f_argmax(1, false).map_err(Into::into))
     }
 
     /// Fraction of images whose most probable class is their label, 0–1.
     pub fn accuracy(&self) -> Result<f64> {
-        let right = self.predictions()?.f_eq_tensor(&self.labels)?;
-        Ok(right.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?.f_double_value(&[])?)
+        plain(expect_rows(&self.logits, &self.labels))?;
+        let right = || -> Result<f64> {
+            let right = self.predictions()?.f_eq_tensor(&self.labels)?;
+            Ok(right.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?.f_double_value(&[])?)
+        };
+        plain(right())
     }
 
     /// [`accuracy`](Logits::accuracy) in percent, 0–100.
@@ -57,14 +61,35 @@ pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) ->
     )?)
 }
 
-/// Refuses labels that are not among the classes of the logits.
-pub(crate) fn expect_labels(logits: &Tensor, labels: &Tensor) -> Result<()> {
-    let (size, label_size) = (logits.size(), labels.size());
+/// Refuses logits and labels that are not float `[N, classes]` and int64 `[N]` on the same device.
+pub(crate) fn expect_rows(logits: &Tensor, labels: &Tensor) -> Result<()> {
+    let floats = [Kind::Float, Kind::Double, Kind::Half, Kind::BFloat16];
     ensure!(
-        size.len() == 2 && size[..1] == label_size[..] && labels.kind() == Kind::Int64,
-        "logits {size:?} and labels {:?} {label_size:?}: expected [N, classes] and Int64 [N]",
-        labels.kind()
+        logits.defined() && logits.dim() == 2 && floats.contains(&logits.kind()),
+        "logits are {}, expected Float [N, classes]",
+        describe(logits)
     );
+    ensure!(
+        labels.defined() && labels.size() == logits.size()[..1] && labels.kind() == Kind::Int64,
+        "labels are {} for logits {:?}, expected Int64 {:?}",
+        describe(labels),
+        logits.size(),
+        &logits.size()[..1]
+    );
+    ensure!(
+        logits.device() == labels.device(),
+        "logits are {}, labels {}: expected both on the same device",
+        describe(logits),
+        describe(labels)
+    );
+    Ok(())
+}
+
+/// [`expect_rows`], and refuses labels that are not among the classes. On a GPU this waits for the
+/// labels.
+pub(crate) fn expect_labels(logits: &Tensor, labels: &Tensor) -> Result<()> {
+    expect_rows(logits, labels)?;
+    let size = logits.size();
     if size[0] > 0 {
         let (low, high) =
             (labels.f_min()?.f_int64_value(&[])?, labels.f_max()?.f_int64_value(&[])?);

@@ -53,7 +53,7 @@ impl Prediction {
             );
         }
         let names: Vec<String> =
-            (0..probabilities.len()).map(|class| super::class_name(self, class)).collect();
+            (0..probabilities.len()).map(|class| self.class_name(class)).collect();
         let written = |class: usize| percent(f64::from(probabilities[class]));
         let best: Vec<String> = self
             .top(3)

@@ -185,12 +185,12 @@ pub fn prediction_grid(predictions: &[Prediction], rows: usize, cols: usize) -> 
 /// Returns true and predicted class in words, with the color of correct or wrong. Names too long
 /// for one line take two.
 pub(super) fn verdict(prediction: &Prediction) -> (String, Color) {
-    let (mark, color) = if prediction.is_right() {
+    let (mark, color) = if prediction.is_correct() {
         ('✓', theme::BLUISH_GREEN)
     } else {
         ('✗', theme::VERMILLION)
     };
-    let name = |class| super::class_name(prediction, class);
+    let name = |class| prediction.class_name(class);
     let (truth, predicted) = (name(prediction.truth), name(prediction.predicted));
     let short = |name: &str| name.chars().count() <= 2;
     let between = if short(&truth) && short(&predicted) { ", " } else { "\n" };

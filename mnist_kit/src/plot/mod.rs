@@ -36,14 +36,7 @@ mod history;
 mod lines;
 mod reliability;
 
-use crate::eval::Prediction;
-
 pub use bars::Bars;
 pub use grid::{GridItem, image_grid, item_grid, prediction_grid};
 pub use lines::Lines;
 pub use reliability::confidence_histogram;
-
-/// The name of one of the classes that a prediction chose from.
-fn class_name(_: &Prediction, class: usize) -> String {
-    class.to_string()
-}
