@@ -5,12 +5,10 @@ mod common;
 use anyhow::Result;
 use common::message;
 use mnist_kit::data::{Mnist, Split};
-use mnist_kit::eval::{Bins, ConfusionMatrix, Reliability, evaluate};
 use mnist_kit::model::{
     Activation, Backbone, Cnn, DeepCnn, LeNet, Mlp, MlpConfig, ResNet, named_parameters, summary,
     try_forward,
 };
-use mnist_kit::train::{Adam, AdamW, Loss, Progress, Sgd, Silent, fit};
 use mnist_kit::transform::{Compose, Interpolation, RandomAffine, RandomRotation};
 use mnist_kit::weights::{load_weights, save_weights};
 use proptest::prelude::*;
@@ -63,17 +61,6 @@ proptest! {
         let back = transform.denormalize(&transform.apply(&images).unwrap()).unwrap() * 255.0;
         let difference = (back - images.to_kind(Kind::Float)).abs().max().double_value(&[]);
         prop_assert!(difference < 1e-2, "{}", difference);
-    }
-
-    #[test]
-    fn a_confusion_matrix_counts_every_image(pairs in proptest::collection::vec((0i64..10, 0i64..10), 0..300)) {
-        let (truths, predictions): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
-        let matrix = ConfusionMatrix::new(&truths, &predictions, 10).unwrap();
-        prop_assert_eq!(matrix.counts().iter().flatten().sum::<u64>() as usize, pairs.len());
-        let right = pairs.iter().filter(|(truth, predicted)| truth == predicted).count();
-        prop_assert_eq!((0..10).map(|class| matrix.counts()[class][class]).sum::<u64>() as usize, right);
-        let mistakes: u64 = matrix.top_mistakes(100).iter().map(|mistake| mistake.2).sum();
-        prop_assert_eq!(mistakes as usize, pairs.len() - right);
     }
 }
 
@@ -256,50 +243,6 @@ fn images_and_weights_of_different_dtypes_are_refused() -> Result<()> {
 }
 
 #[test]
-fn a_label_that_is_no_class_is_refused() {
-    let logits = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
-    for loss in [
-        Loss::default(),
-        Loss::CrossEntropy { label_smoothing: 0.1 },
-        Loss::NegativeLogLikelihood,
-        Loss::BinaryCrossEntropy,
-    ] {
-        assert!(loss.of(&logits, &Tensor::from_slice(&[0i64, 2])).is_ok());
-        for wrong in [-100i64, -1, 3] {
-            assert!(
-                loss.of(&logits, &Tensor::from_slice(&[0, wrong])).is_err(),
-                "{loss:?} {wrong}"
-            );
-        }
-    }
-}
-
-#[test]
-fn an_optimizer_takes_no_other_kinds_state() -> Result<()> {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let model = Mlp::new(vs.root(), 8)?;
-    let images = Tensor::rand([4, 784], (Kind::Float, Device::Cpu));
-    let mut momentum = Sgd::new(0.1).momentum(0.9).build(&vs)?;
-    try_forward(&model, &images, true)?.sum(Kind::Float).backward();
-    momentum.step()?;
-    let state = momentum.state()?;
-    let mut adam = Adam::new(1e-3).build(&vs)?;
-    let wrong = message(adam.set_state(&state));
-    assert!(wrong.contains("that of another kind of optimizer"), "{wrong}");
-    assert_eq!(adam.lr(), 1e-3, "a refused state changes nothing");
-    adam.step()?;
-    for (name, wrong) in [
-        ("lr", Tensor::from_slice(&[f64::NAN])),
-        ("layers.0.bias.steps", Tensor::from_slice(&[-1i64])),
-    ] {
-        let mut state = adam.state()?;
-        state.insert(name.to_string(), wrong);
-        assert!(adam.set_state(&state).is_err(), "{name}");
-    }
-    Ok(())
-}
-
-#[test]
 fn an_mlp_is_built_as_configured() -> Result<()> {
     let vs = nn::VarStore::new(Device::Cpu);
     let deep = MlpConfig::default().hidden([128, 64]).activation(Activation::Tanh).dropout(0.5);
@@ -318,54 +261,6 @@ fn an_mlp_is_built_as_configured() -> Result<()> {
         assert!(wrong.contains("expected 1 to 65536"), "{wrong}");
     }
     assert!(message(MlpConfig::default().dropout(1.0).build(vs.root())).contains("dropout 1"));
-    Ok(())
-}
-
-#[test]
-fn what_is_made_of_generated_digits_says_so() -> Result<()> {
-    let digits = Mnist::generated(3, 100, 20)?;
-    let says =
-        |table: mnist_kit::table::Table| table.to_string().contains("generated digits (not MNIST)");
-    assert!(says(digits.table()) && says(digits.train.class_counts()?.table()));
-    let batches = digits.train.batches(50)?.transform(&Compose::new().to_tensor());
-    let vs = nn::VarStore::new(Device::Cpu);
-    let model = Mlp::new(vs.root(), 8)?;
-    assert!(says(fit(&model, &vs, &batches).report(Silent).run()?.table()));
-    let evaluation = evaluate(&model, &batches)?;
-    assert!(says(evaluation.table()));
-    assert!(says(evaluation.confusion_matrix()?.per_class_table()));
-    assert!(says(evaluation.confusion_matrix()?.top_mistakes_table(3)));
-    Ok(())
-}
-
-#[test]
-fn a_run_that_cannot_work_says_why() -> Result<()> {
-    let digits = Mnist::generated(3, 100, 20)?;
-    let train_batches = digits.train.batches(50)?.transform(&Compose::new().to_tensor());
-    let vs = nn::VarStore::new(Device::Cpu);
-    let wrong = message(
-        fit(&Mlp::new(nn::VarStore::new(Device::Cpu).root(), 8)?, &vs, &train_batches).run(),
-    );
-    assert!(wrong.contains("build the model before the optimizer"), "{wrong}");
-    let model = Mlp::new(vs.root(), 8)?;
-    let wrong = message(fit(&model, &vs, &train_batches).optimizer(Adam::new(-1.0)).run());
-    assert!(wrong.contains("learning rate -1"), "{wrong}");
-    assert!(message(Sgd::new(0.1).momentum(1.0).build(&vs)).contains("momentum or beta 1"));
-    assert!(message(AdamW::new(0.1).weight_decay(-1.0).build(&vs)).contains("weight decay -1"));
-    let bytes = digits.train.batches(50)?;
-    assert!(
-        message(fit(&model, &vs, &bytes).report(Silent).run())
-            .contains("put to_tensor into the transform")
-    );
-    let diverged = message(
-        fit(&model, &vs, &train_batches).optimizer(Sgd::new(1e30)).epochs(3).report(Silent).run(),
-    );
-    assert!(diverged.contains("a smaller learning rate often helps"), "{diverged}");
-    let nothing = digits.train.head(0).batches(10)?;
-    assert!(message(fit(&model, &vs, &nothing).run()).contains("no batch to train on"));
-    assert!(message(evaluate(&model, &nothing)).contains("no images to predict"));
-    let two = MlpConfig::default().classes(2).build(nn::VarStore::new(Device::Cpu).root())?;
-    assert!(!message(evaluate(&two, &train_batches)).is_empty());
     Ok(())
 }
 
@@ -392,81 +287,6 @@ fn weights_that_do_not_fit_are_listed_and_change_nothing() -> Result<()> {
             message(load_weights(&small, &path))
                 .contains("neither a safetensors file nor a .pth file")
         );
-    }
-    Ok(())
-}
-
-#[test]
-fn known_answers_are_counted_right() -> Result<()> {
-    /// Says the class that stands in the first pixel, surer the brighter the second is.
-    #[derive(Debug)]
-    struct Reader;
-    impl nn::Module for Reader {
-        fn forward(&self, images: &Tensor) -> Tensor {
-            let pixels = images.flatten(1, -1) * 255.0;
-            let class = pixels.select(1, 0).to_kind(Kind::Int64);
-            class.one_hot(3) * (pixels.select(1, 1).unsqueeze(1) / 10.0)
-        }
-    }
-    let images = Tensor::from_slice(&[0u8, 10, 1, 20, 2, 30, 0, 40, 1, 50]).view([5, 1, 1, 2]);
-    let split = Split::new("known", images, Tensor::from_slice(&[0i64, 1, 2, 1, 2]), 3)?;
-    let evaluation = evaluate(&Reader, &split.batches(2)?.transform(&Compose::new().to_tensor()))?;
-    assert_eq!(evaluation.accuracy(), 0.6);
-    assert_eq!(evaluation.confusion_matrix()?.counts(), [[1, 0, 0], [1, 1, 0], [0, 1, 1]]);
-    let by_class = evaluation.confusion_matrix()?.per_class_accuracy();
-    assert_eq!(by_class, [Some(1.0), Some(0.5), Some(0.5)]);
-    assert_eq!(evaluation.confusion_matrix()?.top_mistakes(1), [(1, 0, 1)]);
-    let mistakes = evaluation.mistakes()?;
-    assert_eq!(mistakes.first(9)?.iter().map(|sample| sample.index).collect::<Vec<_>>(), [3, 4]);
-    assert_eq!(mistakes.most_confident(1)?[0].index, 4);
-    assert_eq!(evaluation.correct()?.get(2)?.index, 2);
-    assert!(message(mistakes.get(2)).contains("there are 2"));
-    assert_eq!(evaluation.top_k_accuracy(3)?, 1.0);
-    assert!(message(evaluation.top_k_accuracy(4)).contains("expected 1 to 3"));
-    assert!(mistakes.get(0)?.top(1)[0].1 > 0.9);
-    Ok(())
-}
-
-#[test]
-fn progress_weighs_every_image_and_notices_divergence() -> Result<()> {
-    let mut progress = Progress::new();
-    assert!(message(progress.mean_loss()).contains("diverged or never began"));
-    let logits = Tensor::from_slice2(&[[1.0f32, 0.0], [1.0, 0.0], [1.0, 0.0]]);
-    progress.batch(&Tensor::from(1.0f32), &logits, &Tensor::from_slice(&[0i64, 0, 1]))?;
-    progress.batch(&Tensor::from(3.0f32), &logits.narrow(0, 0, 1), &Tensor::from_slice(&[0i64]))?;
-    assert_eq!((progress.mean_loss()?, progress.accuracy()?), (2.0, 0.75));
-    assert!(
-        message(progress.batch(&Tensor::from(0.0f32), &logits, &Tensor::from_slice(&[0i64])))
-            .contains("[B, classes]")
-    );
-    progress.batch(&Tensor::from(f32::NAN), &logits, &Tensor::from_slice(&[0i64, 0, 0]))?;
-    assert!(progress.mean_loss().is_err());
-    Ok(())
-}
-
-#[test]
-fn bins_of_equal_width_and_of_equal_mass() -> Result<()> {
-    let confidences = [0.05, 0.1, 0.5, 0.55, 0.95, 1.0];
-    let right = [false, true, true, false, true, true];
-    let width = Reliability::new(&confidences, &right, Bins::EqualWidth(10))?;
-    let counts: Vec<usize> = width.bins().iter().map(|bin| bin.count).collect();
-    assert_eq!(counts, [1, 1, 0, 0, 0, 2, 0, 0, 0, 2], "0.1 opens a bin, 1.0 is in the last");
-    assert_eq!(width.bins()[5].accuracy, 0.5);
-    assert_eq!(width.table().rows().len(), 4, "empty bins are left out");
-    let mass = Reliability::new(&confidences, &right, Bins::EqualMass(4))?;
-    let counts: Vec<usize> = mass.bins().iter().map(|bin| bin.count).collect();
-    assert_eq!(counts, [1, 2, 1, 2]);
-    assert_eq!(mass.bins()[3].range, (0.95, 1.0));
-    assert!(message(ConfusionMatrix::new(&[], &[], usize::MAX)).contains("10,000 at most"));
-    for (confidences, right, bins) in [
-        (&[0.5][..], &[true, false][..], Bins::EqualWidth(10)),
-        (&[], &[], Bins::EqualWidth(10)),
-        (&[1.5], &[true], Bins::EqualWidth(10)),
-        (&[f64::NAN], &[true], Bins::EqualMass(10)),
-        (&[0.5], &[true], Bins::EqualMass(0)),
-        (&[0.5], &[true], Bins::EqualWidth(usize::MAX)),
-    ] {
-        assert!(Reliability::new(confidences, right, bins).is_err(), "{confidences:?}");
     }
     Ok(())
 }
