@@ -9,6 +9,9 @@ const LARGEST_LAYER: i64 = 1 << 16;
 
 /// Describes a tensor by dtype, shape and device: `Float [64, 1, 28, 28] on the CPU`.
 pub(crate) fn describe(tensor: &Tensor) -> String {
+    if !tensor.defined() {
+        return "undefined".to_string();
+    }
     let device = match tensor.device() {
         Device::Cpu => "the CPU".to_string(),
         other => format!("{other:?}"),

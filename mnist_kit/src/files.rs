@@ -30,7 +30,8 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> R
     replace().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// [`replace`], with the file that was at `path` kept as `previous`.
+/// [`replace`], with the file that was at `path` kept as `previous`. There is a whole file at `path` at
+/// every moment.
 pub(crate) fn replace_keeping(
     path: &Path,
     previous: &Path,
@@ -38,9 +39,15 @@ pub(crate) fn replace_keeping(
 ) -> Result<()> {
     replace(path, |aside| {
         write(aside)?;
-        // The new file is complete. Until it is renamed to `path`, `previous` is the newest one.
         if path.exists() {
-            std::fs::rename(path, previous)?;
+            let mut second_name = previous.as_os_str().to_owned();
+            second_name.push(".partial");
+            // What an interrupted run has left.
+            let _ = std::fs::remove_file(&second_name);
+            // Some file systems have no hard links.
+            std::fs::hard_link(path, &second_name)
+                .or_else(|_| std::fs::copy(path, &second_name).map(|_| ()))?;
+            std::fs::rename(&second_name, previous)?;
         }
         Ok(())
     })

@@ -80,7 +80,8 @@ impl Recipe {
                 weights.display()
             )
         })?;
-        serde_json::from_str(&text).with_context(|| format!("{} does not describe a model", path.display()))
+        serde_json::from_str(&text)
+            .with_context(|| format!("{} does not describe a model", path.display()))
     }
 
     /// Builds the model and loads its weights.

@@ -177,7 +177,12 @@ fn a_backbone_is_trained_further_in_two_phases() -> Result<()> {
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     // The head alone, then with the last five stages.
     assert!(said.contains("Phase 1: 12,810 trainable parameters"), "{said}");
-    assert!(said.contains("Phase 2: 1,694,154 trainable parameters, learning rate of the backbone 1e-4"), "{said}");
+    assert!(
+        said.contains(
+            "Phase 2: 1,694,154 trainable parameters, learning rate of the backbone 1e-4"
+        ),
+        "{said}"
+    );
     assert!(said.contains("best epoch") && said.contains("ECE at temperature"), "{said}");
     let saved = folder.path().join("out/transfer_mobilenet_v2.safetensors");
     let vs = nn::VarStore::new(Device::Cpu);
@@ -203,7 +208,10 @@ fn a_wrong_call_is_refused_with_the_range_it_expects() -> Result<()> {
         (["mlp", "--data", "nowhere"], "nowhere"),
         (["mlp", "--batch-size", "0"], "invalid value '0' for '--batch-size"),
         (["mlp", "--epochs", "0"], "invalid value '0' for '--epochs"),
-        (["mlp", "--lr", "-1"], "invalid value '-1' for '--lr <LR>': expected a finite number above 0"),
+        (
+            ["mlp", "--lr", "-1"],
+            "invalid value '-1' for '--lr <LR>': expected a finite number above 0",
+        ),
         (["mlp", "--lr", "nan"], "expected a finite number above 0"),
     ] {
         let output = mnist(folder.path(), &args)?;

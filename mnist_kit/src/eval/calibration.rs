@@ -2,6 +2,7 @@
 
 use super::Evaluation;
 use crate::Result;
+use crate::check::plain;
 use crate::table::{Table, percent};
 use anyhow::ensure;
 use std::fmt;
@@ -148,9 +149,12 @@ impl fmt::Display for Reliability {
 impl Evaluation {
     /// The confidence of each prediction, 0–1, and whether it is correct, in the split's order.
     pub fn confidences(&self) -> Result<(Vec<f64>, Vec<bool>)> {
-        let (confidences, predictions) = self.probabilities()?.f_max_dim(1, false)?;
-        let right = predictions.f_eq_tensor(self.labels())?;
-        Ok((Vec::try_from(confidences.f_to_kind(Kind::Double)?)?, Vec::try_from(right)?))
+        let confidences = || {
+            let (highest, predictions) = self.probabilities()?.f_max_dim(1, false)?;
+            let right = predictions.f_eq_tensor(self.labels())?;
+            Ok((Vec::try_from(highest.f_to_kind(Kind::Double)?)?, Vec::try_from(right)?))
+        };
+        plain(confidences())
     }
 
     /// Sorts the predictions into bins by confidence.
@@ -166,6 +170,10 @@ impl Evaluation {
     /// Brier score (Brier, 1950): the squared difference between the probabilities and the one-hot
     /// label, summed over the classes and averaged over the images. 0 is perfect, 2 the worst.
     pub fn brier(&self) -> Result<f64> {
+        plain(self.mean_squared_difference())
+    }
+
+    fn mean_squared_difference(&self) -> Result<f64> {
         let classes = self.logits().size()[1];
         let truth = self.labels().f_one_hot(classes)?.f_to_kind(Kind::Double)?;
         let distance = self.probabilities()?.f_to_kind(Kind::Double)?.f_sub(&truth)?.f_square()?;
@@ -183,7 +191,8 @@ impl Evaluation {
             temperature > 0.0 && temperature.is_finite(),
             "temperature {temperature}: expected a finite number above 0"
         );
-        self.with_logits(self.logits().f_div_scalar(temperature)?)
+        let logits = self.logits().f_div_scalar(temperature).map_err(Into::into);
+        plain(logits.and_then(|logits| self.with_logits(logits)))
     }
 
     /// The temperature in 0.01–100 that minimizes the mean cross-entropy of these predictions (Guo et
@@ -192,6 +201,10 @@ impl Evaluation {
     /// Take it from a validation set, and apply it to the test set with
     /// [`with_temperature`](Evaluation::with_temperature).
     pub fn best_temperature(&self) -> Result<f64> {
+        plain(self.temperature_of_least_loss())
+    }
+
+    fn temperature_of_least_loss(&self) -> Result<f64> {
         let logits = self.logits().f_to_kind(Kind::Double)?;
         // The loss is convex in the inverse temperature, so its slope there changes sign once.
         let slope = |inverse: f64| -> Result<f64> {

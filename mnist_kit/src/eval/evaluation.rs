@@ -2,6 +2,7 @@
 
 use super::{ConfusionMatrix, Samples};
 use crate::Result;
+use crate::check::plain;
 use crate::data::{Batches, Split};
 use crate::model::{Logits, predict};
 use crate::table::{Table, percent, thousands};
@@ -36,7 +37,7 @@ use tch::{Kind, Tensor, nn};
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub fn evaluate(model: &(impl nn::ModuleT + ?Sized), batches: &Batches) -> Result<Evaluation> {
-    Evaluation::new(batches.split().clone(), predict(model, batches)?)
+    plain(Evaluation::new(batches.split().clone(), predict(model, batches)?))
 }
 
 /// The predictions of a model for a split, with their metrics. Made by [`evaluate`].
@@ -118,7 +119,7 @@ impl Evaluation {
 
     /// Softmax of the logits, `[N, classes]`, float32.
     pub fn probabilities(&self) -> Result<Tensor> {
-        Ok(self.logits().f_softmax(1, Kind::Float)?)
+        plain(self.logits().f_softmax(1, Kind::Float).map_err(Into::into))
     }
 
     fn num_classes(&self) -> usize {
@@ -135,7 +136,11 @@ impl Evaluation {
             (1..=classes).contains(&k),
             "top {k} of {classes} classes: expected 1 to {classes}"
         );
-        let (_, top) = self.logits().f_topk(k as i64, 1, true, true)?;
+        plain(self.fraction_in_top(k as i64))
+    }
+
+    fn fraction_in_top(&self, k: i64) -> Result<f64> {
+        let (_, top) = self.logits().f_topk(k, 1, true, true)?;
         let hits = top.f_eq_tensor(&self.output.labels.f_unsqueeze(1)?)?.f_any_dim(1, false)?;
         Ok(hits.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?.f_double_value(&[])?)
     }
@@ -164,7 +169,8 @@ impl Evaluation {
     fn samples(&self, keep: impl Fn(i64, i64) -> bool) -> Result<Samples> {
         let indices =
             (0..self.len()).filter(|&i| keep(self.labels[i], self.predictions[i])).collect();
-        Samples::new(&self.split, indices, &self.labels, &self.predictions, &self.probabilities()?)
+        let probabilities = self.probabilities()?;
+        plain(Samples::new(&self.split, indices, &self.labels, &self.predictions, &probabilities))
     }
 
     /// Counts, accuracy and mean loss as a table.

@@ -1,6 +1,7 @@
 //! Metrics for tasks in which an image may have several classes at once.
 
 use crate::Result;
+use crate::check::{describe, plain};
 use anyhow::ensure;
 use tch::{Kind, Tensor};
 
@@ -28,6 +29,10 @@ use tch::{Kind, Tensor};
 /// ```
 pub fn f1_scores(scores: &Tensor, truths: &Tensor, threshold: f64) -> Result<Vec<f64>> {
     check_multi_label(scores, truths)?;
+    plain(f1_by_class(scores, truths, threshold))
+}
+
+fn f1_by_class(scores: &Tensor, truths: &Tensor, threshold: f64) -> Result<Vec<f64>> {
     let predicted = scores.f_gt(threshold)?;
     let truths = truths.f_gt(0)?;
     let count =
@@ -60,12 +65,11 @@ pub fn average_precisions(scores: &Tensor, truths: &Tensor) -> Result<Vec<f64>> 
     let column = |tensor: &Tensor, class| -> Result<Vec<f64>> {
         Ok(Vec::try_from(tensor.f_select(1, class)?.f_to_kind(Kind::Double)?.f_contiguous()?)?)
     };
-    (0..scores.size()[1])
-        .map(|class| {
-            let (scores, truths) = (column(scores, class)?, column(truths, class)?);
-            Ok(average_precision(&scores, &truths))
-        })
-        .collect()
+    let precisions = (0..scores.size()[1]).map(|class| {
+        let (scores, truths) = (column(scores, class)?, column(truths, class)?);
+        Ok(average_precision(&scores, &truths))
+    });
+    plain(precisions.collect())
 }
 
 fn average_precision(scores: &[f64], truths: &[f64]) -> f64 {
@@ -84,11 +88,18 @@ fn average_precision(scores: &[f64], truths: &[f64]) -> f64 {
 }
 
 fn check_multi_label(scores: &Tensor, truths: &Tensor) -> Result<()> {
+    let floats = [Kind::Float, Kind::Double];
     ensure!(
-        scores.dim() == 2 && scores.size() == truths.size() && scores.numel() > 0,
-        "scores {:?} and truths {:?}: expected the same [N, classes], not empty",
-        scores.size(),
-        truths.size()
+        scores.defined()
+            && truths.defined()
+            && scores.dim() == 2
+            && scores.numel() > 0
+            && floats.contains(&scores.kind())
+            && (scores.size(), scores.device()) == (truths.size(), truths.device()),
+        "scores are {}, truths {}: expected Float [N, classes], not empty, and truths of the same \
+         shape on the same device",
+        describe(scores),
+        describe(truths)
     );
     Ok(())
 }

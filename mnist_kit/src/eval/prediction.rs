@@ -1,6 +1,7 @@
 //! Images with the model's predictions for them.
 
 use crate::Result;
+use crate::check::plain;
 use crate::data::Split;
 use anyhow::{Context, ensure};
 use tch::Tensor;
@@ -37,7 +38,7 @@ impl Prediction {
     /// let prediction =
     ///     Prediction { index: 0, image, truth: 2, predicted: 1, probabilities, class_names, note: None };
     /// assert_eq!(prediction.top(2), [(1, 0.5), (2, 0.3)]);
-    /// assert_eq!(prediction.class_name(1), "Dress");
+    /// assert_eq!((prediction.predicted_name(), prediction.truth_name()), ("Dress".into(), "Bag".into()));
     /// assert!(!prediction.is_correct());
     /// ```
     pub fn top(&self, k: usize) -> Vec<(usize, f32)> {
@@ -51,6 +52,16 @@ impl Prediction {
     /// The name of a class; its number where it has no name.
     pub fn class_name(&self, class: usize) -> String {
         self.class_names.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// The name of the label's class.
+    pub fn truth_name(&self) -> String {
+        self.class_name(self.truth)
+    }
+
+    /// The name of the most probable class.
+    pub fn predicted_name(&self) -> String {
+        self.class_name(self.predicted)
     }
 
     /// The probability of the predicted class, 0–1.
@@ -138,8 +149,13 @@ impl Samples {
     }
 
     fn prediction(&self, entry: &Entry) -> Result<Prediction> {
-        let (image, label) = self.split.get(entry.index)?;
-        ensure!(label == entry.truth as i64, "image {} has changed its label", entry.index);
+        let (image, label) = plain(self.split.get(entry.index))?;
+        ensure!(
+            label == entry.truth as i64,
+            "image {} has label {label} now, and had {} when it was evaluated",
+            entry.index,
+            entry.truth
+        );
         let Entry { index, truth, predicted, probabilities } = entry.clone();
         let note = self.split.note().map(str::to_string);
         let class_names = self.split.class_names().to_vec();

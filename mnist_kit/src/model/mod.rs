@@ -23,7 +23,7 @@ pub use layers::{
 };
 pub use mlp::{Activation, Mlp, MlpConfig};
 pub use predict::{Logits, predict};
-pub(crate) use predict::{cross_entropy, expect_labels};
+pub(crate) use predict::{cross_entropy, expect_labels, expect_rows};
 pub use resnet::{ResNet, ResidualBlock};
 pub(crate) use summary::is_part_of;
 pub use summary::{Summary, named_parameters, summary, train_only};

@@ -2,9 +2,11 @@
 
 use super::identity::Identity;
 use super::{History, Optimizer};
+use crate::check::plain;
 use crate::weights::set_variables;
 use crate::{Result, files};
 use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -15,8 +17,8 @@ use tch::{Device, Kind, Tensor, nn};
 /// another processor or number of threads rounds differently, another function differs by far more.
 const PROBE_TOLERANCE: f64 = 1e-2;
 
-/// A safetensors file with the model (`model.…`), the optimizer (`optimizer.…`), the history and the
-/// run's identity as JSON, the probe's logits, and a checksum.
+/// A safetensors file with the model (`model.…`), the optimizer (`optimizer.…`), the history, the run's
+/// identity and what `keep_best` has saved as JSON, the probe's logits, and a checksum.
 ///
 /// It is replaced as a whole after each epoch. The file before it stays as `<name>.previous`, and
 /// serves where the newest one is damaged. A lock file beside them keeps other runs away.
@@ -24,8 +26,10 @@ const PROBE_TOLERANCE: f64 = 1e-2;
 pub(super) struct Checkpoint {
     path: PathBuf,
     identity: Identity,
+    /// Whether the file at `path` is damaged, so that it must not become the previous one.
+    damaged: bool,
     /// Held until the run ends.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// The parts of a run that a checkpoint stores and restores.
@@ -33,84 +37,96 @@ pub(super) struct State<'a> {
     pub vs: &'a nn::VarStore,
     pub optimizer: &'a mut Optimizer,
     pub history: &'a mut History,
+    pub best: &'a mut Option<BestWeights>,
+}
+
+/// The weights that `keep_best` has saved last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct BestWeights {
+    epoch: usize,
+    sha256: String,
+}
+
+impl BestWeights {
+    /// The present weights, those of this epoch.
+    pub fn of(vs: &nn::VarStore, epoch: usize) -> Result<BestWeights> {
+        Ok(BestWeights { epoch, sha256: hex(checksum(&on_cpu(vs.variables())?)?) })
+    }
+
+    /// The epoch after which the model had these weights.
+    pub fn epoch(&self) -> usize {
+        self.epoch
+    }
+
+    /// Whether the file at `path` holds these weights.
+    pub fn are_at(&self, path: &Path) -> bool {
+        let found = Tensor::read_safetensors(path)
+            .ok()
+            .and_then(|tensors| checksum(&tensors.into_iter().collect()).ok());
+        found.map(hex).as_ref() == Some(&self.sha256)
+    }
 }
 
 impl Checkpoint {
     /// Takes the lock of a checkpoint.
     pub fn open(path: PathBuf, identity: Identity) -> Result<Checkpoint> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
-        }
-        let lock_path = with_suffix(&path, ".lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
-        let lock = lock.with_context(|| format!("cannot write {}", lock_path.display()))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Checkpoint { path, identity, _lock: lock }),
-            Err(TryLockError::WouldBlock) => bail!(
-                "another run is using the checkpoint {}; wait for its end or name another file",
-                path.display()
-            ),
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("cannot lock {}", lock_path.display()))
-            }
-        }
+        let lock = Lock::take(with_suffix(&path, ".lock"))
+            .with_context(|| format!("cannot use the checkpoint {}", path.display()))?;
+        Ok(Checkpoint { path, identity, damaged: false, _lock: lock })
     }
 
     /// Writes the state of the run; `probe` is what [`load`](Checkpoint::load) will compare.
-    pub fn save(
-        &self,
-        vs: &nn::VarStore,
-        optimizer: &Optimizer,
-        history: &History,
-        probe: Tensor,
-    ) -> Result<()> {
+    pub fn save(&mut self, state: State, probe: Option<Tensor>) -> Result<()> {
         let mut tensors = BTreeMap::new();
-        for (name, tensor) in vs.variables() {
-            tensors.insert(format!("model.{name}"), tensor.f_detach()?);
+        for (name, tensor) in state.vs.variables() {
+            tensors.insert(format!("model.{name}"), tensor);
         }
-        for (name, tensor) in optimizer.state()? {
+        for (name, tensor) in state.optimizer.state()? {
             tensors.insert(format!("optimizer.{name}"), tensor);
         }
-        tensors.insert("history".to_string(), text_tensor(&history.to_json()?)?);
+        tensors.insert("history".to_string(), text_tensor(&state.history.to_json()?)?);
         tensors.insert("identity".to_string(), text_tensor(&self.identity.to_json()?)?);
-        tensors.insert("probe".to_string(), probe);
-        for tensor in tensors.values_mut() {
-            *tensor = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
-        }
+        tensors.insert("best".to_string(), text_tensor(&serde_json::to_string(state.best)?)?);
+        tensors.extend(probe.map(|probe| ("probe".to_string(), probe)));
+        let mut tensors = on_cpu(tensors)?;
         let checksum = Tensor::f_from_slice(&checksum(&tensors)?)?;
         tensors.insert("checksum".to_string(), checksum);
         let tensors: Vec<(String, Tensor)> = tensors.into_iter().collect();
-        files::replace_keeping(&self.path, &self.previous(), |aside| {
-            Ok(Tensor::write_safetensors(&tensors, aside)?)
-        })
+        let write = |aside: &Path| Ok(Tensor::write_safetensors(&tensors, aside)?);
+        if self.damaged {
+            files::replace(&self.path, write)?;
+        } else {
+            files::replace_keeping(&self.path, &self.previous(), write)?;
+        }
+        self.damaged = false;
+        Ok(())
     }
 
     /// Restores the run from the newest undamaged file; does nothing where there is none.
     ///
     /// `probe` computes the logits of a few fixed images with the restored weights. A file that
     /// belongs to another run is refused, and the state is then as it was.
-    pub fn load(&self, state: State, probe: impl Fn() -> Result<Tensor>) -> Result<()> {
-        let mut damages = Vec::new();
-        for path in [self.path.clone(), self.previous()].into_iter().filter(|path| path.exists()) {
-            match Stored::read(&path) {
-                Ok(stored) => {
-                    if let Some(damage) = damages.first() {
-                        println!("{damage}; resuming from {} instead", path.display());
-                    }
-                    return self
-                        .restore(stored, state, probe)
-                        .with_context(|| format!("cannot resume from {}", path.display()));
-                }
-                Err(error) => damages.push(format!("{} is damaged: {error:#}", path.display())),
-            }
+    pub fn load(&mut self, state: State, probe: impl Fn() -> Result<Tensor>) -> Result<()> {
+        // Saving keeps a file at `path` at every moment: where there is none, the run starts anew.
+        if !self.path.exists() {
+            return Ok(());
         }
-        ensure!(
-            damages.is_empty(),
-            "{}; remove the file to start the run anew",
-            damages.join(", and ")
-        );
-        Ok(())
+        let (path, stored) = match plain(Stored::read(&self.path)) {
+            Ok(stored) => (self.path.clone(), stored),
+            Err(damage) => {
+                let damage = format!("{} is damaged: {damage:#}", self.path.display());
+                let previous = self.previous();
+                ensure!(previous.exists(), "{damage}; remove the file to start the run anew");
+                let stored = plain(Stored::read(&previous)).with_context(|| {
+                    format!("{damage}; the checkpoint before it, {}, too", previous.display())
+                })?;
+                println!("{damage}; resuming from {} instead", previous.display());
+                self.damaged = true;
+                (previous, stored)
+            }
+        };
+        self.restore(stored, state, probe)
+            .with_context(|| format!("cannot resume from {}", path.display()))
     }
 
     fn restore(
@@ -123,14 +139,17 @@ impl Checkpoint {
         let before: BTreeMap<String, Tensor> = (state.vs.variables().into_iter())
             .map(|(name, tensor)| Ok((name, tensor.f_detach_copy()?)))
             .collect::<Result<_>>()?;
-        set_variables(state.vs, stored.model)?;
-        let restored = probe()
-            .and_then(|logits| expect_same_logits(&stored.probe, &logits))
+        let restored = set_variables(state.vs, stored.model)
+            .and_then(|()| match &stored.probe {
+                Some(logits) => expect_same_logits(logits, &probe()?),
+                None => Ok(()),
+            })
             .and_then(|()| state.optimizer.set_state(&stored.optimizer));
         if let Err(error) = restored {
             set_variables(state.vs, before)?;
             return Err(error);
         }
+        *state.best = stored.best;
         for record in stored.history.epochs() {
             state.history.push(record.clone());
         }
@@ -148,13 +167,21 @@ struct Stored {
     optimizer: BTreeMap<String, Tensor>,
     history: History,
     identity: String,
-    probe: Tensor,
+    best: Option<BestWeights>,
+    /// Missing where the model is random in evaluation mode.
+    probe: Option<Tensor>,
 }
 
 impl Stored {
     fn read(path: &Path) -> Result<Stored> {
-        let mut tensors: BTreeMap<String, Tensor> =
-            Tensor::read_safetensors(path)?.into_iter().collect();
+        let mut tensors: BTreeMap<String, Tensor> = Tensor::read_safetensors(path)
+            .context("it is not a safetensors file")?
+            .into_iter()
+            .collect();
+        ensure!(
+            !(tensors.contains_key("settings") && tensors.contains_key("history")),
+            "it was written by an older version of mnist_kit, whose checkpoints had no checksum"
+        );
         let stored = take(&mut tensors, "checksum")?;
         let expected = Tensor::f_from_slice(&checksum(&tensors)?)?;
         ensure!(
@@ -163,7 +190,8 @@ impl Stored {
         );
         let history = History::from_json(&text_of(take(&mut tensors, "history")?)?)?;
         let identity = text_of(take(&mut tensors, "identity")?)?;
-        let probe = take(&mut tensors, "probe")?;
+        let best = serde_json::from_str(&text_of(take(&mut tensors, "best")?)?)?;
+        let probe = tensors.remove("probe");
         let mut parts = [("model.", BTreeMap::new()), ("optimizer.", BTreeMap::new())];
         for (name, tensor) in tensors {
             for (prefix, part) in &mut parts {
@@ -173,7 +201,7 @@ impl Stored {
             }
         }
         let [(_, model), (_, optimizer)] = parts;
-        Ok(Stored { model, optimizer, history, identity, probe })
+        Ok(Stored { model, optimizer, history, identity, best, probe })
     }
 }
 
@@ -202,12 +230,24 @@ fn checksum(tensors: &BTreeMap<String, Tensor>) -> Result<[u8; 32]> {
     Ok(digest.finalize().into())
 }
 
+fn hex(bytes: [u8; 32]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The tensors in the order of their names, contiguous and on the CPU.
+fn on_cpu(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Result<BTreeMap<String, Tensor>> {
+    let on_cpu = |tensor: Tensor| -> Result<Tensor> {
+        Ok(tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?)
+    };
+    tensors.into_iter().map(|(name, tensor)| Ok((name, on_cpu(tensor)?))).collect()
+}
+
 /// Compares the probe's logits of the file with those of the restored model.
 fn expect_same_logits(stored: &Tensor, logits: &Tensor) -> Result<()> {
     let close = stored.size() == logits.size() && {
-        let largest = stored.f_abs()?.f_max()?.f_double_value(&[])?;
+        let largest = stored.f_abs()?.f_max()?.f_double_value(&[])?.max(1e-6);
         let difference = stored.f_sub(logits)?.f_abs()?.f_max()?.f_double_value(&[])?;
-        difference <= PROBE_TOLERANCE * (1.0 + largest)
+        difference <= PROBE_TOLERANCE * largest
     };
     ensure!(
         close,
@@ -221,4 +261,65 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+/// Keeps other runs away from a checkpoint as long as it lives.
+#[derive(Debug)]
+struct Lock {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Lock {
+    fn take(path: PathBuf) -> Result<Lock> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        loop {
+            let file = File::options().create(true).truncate(false).write(true).open(&path);
+            let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+            match file.try_lock() {
+                // The run before may have removed the file after it was opened here.
+                Ok(()) if !is_at(&file, &path) => {}
+                Ok(()) => return Ok(Lock { path, file: Some(file) }),
+                Err(TryLockError::WouldBlock) => {
+                    bail!("another run is using it; wait for its end or name another file")
+                }
+                // Network file systems may have no locks.
+                Err(TryLockError::Error(error)) => {
+                    println!(
+                        "{}: this file system has no locks ({error}); let no other run use the \
+                         checkpoint.",
+                        path.display()
+                    );
+                    return Ok(Lock { path, file: None });
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Removed while it is still locked, so that no other run holds the file that goes away.
+        if self.file.is_some() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether an open file is still the one at `path`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |metadata: std::io::Result<fs::Metadata>| {
+        metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    };
+    place(file.metadata()) == place(fs::metadata(path))
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
 }

@@ -1,7 +1,7 @@
 //! The training loop that lesson 1 writes out by hand.
 
-use super::checkpoint::{Checkpoint, State};
-use super::identity::{Identity, Variable};
+use super::checkpoint::{BestWeights, Checkpoint, State};
+use super::identity::{Identity, ModelDescription};
 use super::loss::Loss;
 use super::schedule::{Moment, Schedule, val_losses};
 use super::{Adam, BatchRecord, History, Optimizer, OptimizerConfig, PrintLines, Progress, Report};
@@ -10,11 +10,11 @@ use crate::check::plain;
 use crate::data::Batches;
 use crate::model::{predict, try_forward};
 use crate::weights::save_weights;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor, nn};
 
-/// Number of batches between two checks that the loss is still finite. Each check makes a GPU wait.
+/// Number of batches whose losses are checked together. Checking each one would make a GPU wait.
 const CHECK_EVERY: usize = 100;
 
 /// Prepares a training run of `model`, whose parameters are in `vs`.
@@ -198,21 +198,33 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         }
         // A checkpoint restores the rate of its last step.
         let lr = optimizer.lr();
+        self.expect_classes(&self.probe()?)?;
         let mut history = History::of(self.train);
-        let checkpoint = self.resume(&mut optimizer, &mut history)?;
+        let mut best = None;
+        let mut checkpoint = self.resume(&mut optimizer, &mut history, &mut best)?;
         for epoch in history.epochs().len() + 1..=self.num_epochs {
             if self.has_stopped(&history)? {
                 break;
             }
             self.train_epoch(epoch, &mut optimizer, lr, &mut history)
                 .with_context(|| format!("epoch {epoch}"))?;
-            if let Some(path) = &self.best
-                && history.best()?.epoch == epoch
-            {
-                save_weights(self.vs, path)?;
+            let improved = self.best.is_some() && history.best()?.epoch == epoch;
+            if let Some(checkpoint) = &mut checkpoint {
+                if improved {
+                    best = Some(BestWeights::of(self.vs, epoch)?);
+                }
+                let state = State {
+                    vs: self.vs,
+                    optimizer: &mut optimizer,
+                    history: &mut history,
+                    best: &mut best,
+                };
+                checkpoint.save(state, self.repeatable_probe()?)?;
             }
-            if let Some(checkpoint) = &checkpoint {
-                checkpoint.save(self.vs, &optimizer, &history, self.probe()?)?;
+            // After the checkpoint, which then holds the same weights: a run that is interrupted
+            // between the two files can still write the second one.
+            if let Some(path) = self.best.as_ref().filter(|_| improved) {
+                save_weights(self.vs, path)?;
             }
         }
         Ok(history)
@@ -225,14 +237,29 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
             self.train.split().len(),
             self.train.batch_size()
         );
+        for (set, batches) in [("validation", self.validation), ("test", self.test)] {
+            ensure!(
+                batches.is_none_or(|batches| !batches.split().is_empty()),
+                "the {set} batches have no images"
+            );
+        }
         self.schedule.check()?;
-        let decides = self.best.is_some()
-            || self.patience.is_some()
-            || matches!(self.schedule, Schedule::ReduceOnPlateau { .. });
+        self.loss.check()?;
+        ensure!(self.patience != Some(0), "early_stopping(0): expected 1 epoch or more");
+        let plateau = matches!(self.schedule, Schedule::ReduceOnPlateau { .. });
+        let deciding: Vec<&str> = [
+            ("keep_best", self.best.is_some()),
+            ("early_stopping", self.patience.is_some()),
+            ("ReduceOnPlateau", plateau),
+        ]
+        .iter()
+        .filter_map(|(name, used)| used.then_some(*name))
+        .collect();
         ensure!(
-            self.validation.is_some() || !decides,
-            "keep_best, early_stopping and ReduceOnPlateau decide by validation batches: give the run \
-             some with validation(…)"
+            self.validation.is_some() || deciding.is_empty(),
+            "without validation batches there is nothing to decide by for {}: give the run some with \
+             validation(…), for example a part of the training set from Split::stratified",
+            deciding.join(" and ")
         );
         Ok(())
     }
@@ -242,30 +269,37 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         &self,
         optimizer: &mut Optimizer,
         history: &mut History,
+        best: &mut Option<BestWeights>,
     ) -> Result<Option<Checkpoint>> {
         let Some(path) = &self.checkpoint else { return Ok(None) };
-        let checkpoint = Checkpoint::open(path.clone(), self.identity()?)?;
-        checkpoint.load(State { vs: self.vs, optimizer, history }, || self.probe())?;
-        if let (Some(best), false) = (&self.best, history.epochs().is_empty()) {
-            self.complete_best(best, history)?;
+        let mut checkpoint = Checkpoint::open(path.clone(), self.identity()?)?;
+        checkpoint.load(State { vs: self.vs, optimizer, history, best }, || self.probe())?;
+        if let (Some(path), false) = (&self.best, history.epochs().is_empty()) {
+            self.complete_best(path, history, best)?;
         }
         Ok(Some(checkpoint))
     }
 
     /// Makes sure that a resumed run has the weights of its best epoch on file.
-    fn complete_best(&self, best: &Path, history: &History) -> Result<()> {
-        if best.exists() {
+    fn complete_best(
+        &self,
+        path: &Path,
+        history: &History,
+        best: &mut Option<BestWeights>,
+    ) -> Result<()> {
+        let (epoch, last) = (history.best()?.epoch, history.epochs().len());
+        if best.as_ref().is_some_and(|best| best.epoch() == epoch && best.are_at(path)) {
             return Ok(());
         }
-        let epoch = history.best()?.epoch;
         ensure!(
-            epoch == history.epochs().len(),
-            "{} is missing, and the checkpoint has the weights of epoch {} but not of the best epoch, \
-             {epoch}; remove the checkpoint to train anew, or resume without keep_best",
-            best.display(),
-            history.epochs().len()
+            epoch == last,
+            "keep_best: {} does not hold the weights of epoch {epoch}, the best one so far, and the \
+             checkpoint has those of epoch {last} only; remove the checkpoint to train anew, or resume \
+             without keep_best",
+            path.display()
         );
-        save_weights(self.vs, best)
+        *best = Some(BestWeights::of(self.vs, epoch)?);
+        save_weights(self.vs, path)
     }
 
     /// Whether early stopping ends the run here.
@@ -280,7 +314,7 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         // The course of these schedules depends on the length of the run.
         let whole = matches!(self.schedule, Schedule::Cosine { .. } | Schedule::OneCycle { .. });
         Ok(Identity {
-            model: Variable::all(self.vs),
+            model: ModelDescription::of(self.model, self.vs),
             optimizer: self.optimizer.clone(),
             rates: self.rates.clone(),
             loss: self.loss,
@@ -302,6 +336,13 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         Ok(logits.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?)
     }
 
+    /// [`probe`](Fit::probe), or `None` if the model is random in evaluation mode, too.
+    fn repeatable_probe(&self) -> Result<Option<Tensor>> {
+        let (first, second) = (self.probe()?, self.probe()?);
+        let difference = first.f_sub(&second)?.f_abs()?.f_max()?.f_double_value(&[])?;
+        Ok(Some(first).filter(|_| difference < 1e-4))
+    }
+
     /// Trains one epoch, measures it and adds it to the history.
     fn train_epoch(
         &mut self,
@@ -314,6 +355,7 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         // Dropout draws from libtorch's generator, whose state cannot be saved.
         tch::manual_seed(self.train.epoch_seed(epoch));
         let mut progress = Progress::new();
+        let mut losses = Losses::default();
         let num_batches = self.train.len();
         for (index, batch) in self.train.epoch(epoch).enumerate() {
             let (images, labels) = batch?;
@@ -328,26 +370,22 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
             ))?;
             let logits =
                 tch::autocast(self.mixed_precision, || try_forward(self.model, &images, true))?;
-            if index == 0 {
-                self.expect_classes(&logits, &labels)?;
-            }
             let loss = self.loss.compute(&logits.f_to_kind(Kind::Float)?, &labels)?;
             optimizer.zero_grad();
             loss.f_backward()?;
             optimizer.step()?;
             progress.batch(&loss, &logits, &labels)?;
-            if (index + 1) % CHECK_EVERY == 0 || index + 1 == num_batches {
-                progress.mean_loss().with_context(|| {
-                    format!(
-                        "batch {} of {num_batches}, learning rate {}",
-                        index + 1,
-                        optimizer.lr()
-                    )
-                })?;
+            losses.push(&loss, optimizer.lr())?;
+            if losses.unchecked.len() == CHECK_EVERY || index + 1 == num_batches {
+                losses.check()?;
             }
             let record =
                 BatchRecord { epoch, num_epochs: self.num_epochs, batch: index + 1, num_batches };
-            self.report.batch(&record, &progress)?;
+            if let Err(error) = self.report.batch(&record, &progress) {
+                // A reporter that asks for the mean loss finds NaN as well, but not where it began.
+                losses.check()?;
+                return Err(error);
+            }
         }
         optimizer.expect_finite(self.vs)?;
         let validated = self.validation.map(|batches| predict(self.model, batches)).transpose()?;
@@ -357,22 +395,64 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         self.report.epoch(&record, self.num_epochs)
     }
 
-    /// Refuses logits that do not have a column for every label of the split. A GPU would otherwise
-    /// fail in a way that leaves the process unusable.
-    fn expect_classes(&self, logits: &Tensor, labels: &Tensor) -> Result<()> {
-        let (size, split) = (logits.size(), self.train.split());
+    /// Refuses a model without an output for every label. A GPU would otherwise fail in a way that
+    /// leaves the process unusable.
+    fn expect_classes(&self, logits: &Tensor) -> Result<()> {
+        let size = logits.size();
         ensure!(
-            size.len() == 2 && size[..1] == labels.size()[..],
-            "the model gave logits of shape {size:?} for {} images, expected [{0}, classes]",
-            labels.size()[0]
+            size.len() == 2,
+            "the model gave logits of shape {size:?}, expected [N, classes]: one for each class"
         );
-        let highest = split.labels().f_max()?.f_int64_value(&[])?;
-        ensure!(
-            highest < size[1],
-            "{}: label {highest} is not among the model's {} classes",
-            split.name(),
-            size[1]
-        );
+        for batches in [Some(self.train), self.validation, self.test].into_iter().flatten() {
+            let split = batches.split();
+            let highest = split.labels().f_max()?.f_int64_value(&[])?;
+            ensure!(
+                highest < size[1],
+                "{}: label {highest} is not among the model's {} classes; build the model for {} \
+                 classes, as many as the split has",
+                split.name(),
+                size[1],
+                split.num_classes()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The losses of the last batches, which have not been checked yet.
+#[derive(Default)]
+struct Losses {
+    unchecked: Vec<Tensor>,
+    rates: Vec<f64>,
+    checked: usize,
+}
+
+impl Losses {
+    fn push(&mut self, loss: &Tensor, lr: f64) -> Result<()> {
+        self.unchecked.push(loss.f_detach()?);
+        self.rates.push(lr);
+        Ok(())
+    }
+
+    /// Refuses losses that are not finite.
+    fn check(&mut self) -> Result<()> {
+        if self.unchecked.is_empty() {
+            return Ok(());
+        }
+        let losses = Tensor::f_stack(&self.unchecked, 0)?.f_to_kind(Kind::Double)?;
+        let losses = Vec::<f64>::try_from(losses)?;
+        if let Some(index) = losses.iter().position(|loss| !loss.is_finite()) {
+            bail!(
+                "batch {}: the loss is {} at learning rate {}: training diverged; try a smaller \
+                 learning rate, and look for NaN in the images if the first batch is like this",
+                self.checked + index + 1,
+                losses[index],
+                self.rates[index]
+            );
+        }
+        self.checked += losses.len();
+        self.unchecked.clear();
+        self.rates.clear();
         Ok(())
     }
 }

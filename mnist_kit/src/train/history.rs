@@ -44,6 +44,31 @@ impl EpochRecord {
         Ok((Some(loss), Some(logits.accuracy()?)))
     }
 
+    /// Refuses numbers that no epoch can have.
+    fn check(&self) -> Result<()> {
+        let finite = |value: f64| value.is_finite();
+        let fraction = |value: f64| (0.0..=1.0).contains(&value);
+        let fields = [
+            ("train_loss", Some(self.train_loss), finite(self.train_loss)),
+            ("train_accuracy", Some(self.train_accuracy), fraction(self.train_accuracy)),
+            ("val_loss", self.val_loss, self.val_loss.is_none_or(finite)),
+            ("val_accuracy", self.val_accuracy, self.val_accuracy.is_none_or(fraction)),
+            ("test_loss", self.test_loss, self.test_loss.is_none_or(finite)),
+            ("test_accuracy", self.test_accuracy, self.test_accuracy.is_none_or(fraction)),
+            ("seconds", Some(self.seconds), finite(self.seconds) && self.seconds >= 0.0),
+        ];
+        for (name, value, fits) in fields {
+            let expected = if name.ends_with("accuracy") { "0 to 1" } else { "a finite number" };
+            ensure!(
+                fits,
+                "epoch {}: {name} is {}, expected {expected}",
+                self.epoch,
+                value.unwrap_or(f64::NAN)
+            );
+        }
+        Ok(())
+    }
+
     /// One of the epoch's measures; accuracies in percent.
     pub(crate) fn get(&self, measure: Measure) -> Option<f64> {
         let in_percent = |fraction: f64| 100.0 * fraction;
@@ -240,8 +265,10 @@ impl History {
 
     fn highest(&self, measure: Measure) -> Option<EpochRecord> {
         let measured = self.epochs.iter().filter(|record| record.get(measure).is_some());
-        // `max_by` takes the last of equals.
-        let value = |record: &EpochRecord| record.get(measure).unwrap_or(f64::NAN);
+        // NaN is never the highest. `max_by` takes the last of equals.
+        let value = |record: &EpochRecord| {
+            record.get(measure).filter(|value| !value.is_nan()).unwrap_or(f64::NEG_INFINITY)
+        };
         measured.rev().max_by(|a, b| value(a).total_cmp(&value(b))).cloned()
     }
 
@@ -302,6 +329,10 @@ impl History {
 
     /// The history as JSON, every number in full precision.
     ///
+    /// # Errors
+    /// When a number is not finite. JSON has no NaN, and it must not be read back as a value that was
+    /// not measured.
+    ///
     /// ```
     /// use mnist_kit::train::{EpochRecord, History};
     ///
@@ -311,21 +342,25 @@ impl History {
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn to_json(&self) -> Result<String> {
+        for record in &self.epochs {
+            record.check().context("the history cannot be written as JSON")?;
+        }
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
     /// Reads a history that [`to_json`](History::to_json) has written.
     ///
     /// # Errors
-    /// When the text is not such a history, or its epochs are not numbered 1, 2, 3, …
+    /// When the text is not such a history, its epochs are not numbered 1, 2, 3, …, or a number is out of
+    /// range.
     pub fn from_json(text: &str) -> Result<History> {
         let history: History = serde_json::from_str(text).context("not a history in JSON")?;
         history.check()?;
         Ok(history)
     }
 
-    /// Refuses epochs that are not numbered 1, 2, 3, …, whatever file they come from.
-    pub(super) fn check(&self) -> Result<()> {
+    /// Refuses epochs that are not numbered 1, 2, 3, …, and numbers that no epoch can have.
+    fn check(&self) -> Result<()> {
         for (index, record) in self.epochs.iter().enumerate() {
             ensure!(
                 record.epoch == index + 1,
@@ -333,6 +368,7 @@ impl History {
                 record.epoch,
                 index + 1
             );
+            record.check()?;
         }
         Ok(())
     }
@@ -382,7 +418,8 @@ impl History {
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let text = match path.extension().and_then(|extension| extension.to_str()) {
+        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+        let text = match extension.as_ref().and_then(|it| it.to_str()) {
             Some("json") => self.to_json()?,
             Some("csv") => self.to_csv(),
             _ => bail!(

@@ -3,7 +3,7 @@
 use super::{Loss, OptimizerConfig, Schedule};
 use crate::Result;
 use crate::data::BatchesDescription;
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use tch::nn;
 /// curve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Identity {
-    pub model: BTreeMap<String, Variable>,
+    pub model: ModelDescription,
     pub optimizer: OptimizerConfig,
     pub rates: Vec<(String, f64)>,
     pub loss: Loss,
@@ -29,17 +29,33 @@ pub(super) struct Identity {
     pub test: Option<BatchesDescription>,
 }
 
+/// The structure of a model: its `Debug` text, for what its variables do not tell, and its variables.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct ModelDescription {
+    debug: String,
+    variables: BTreeMap<String, Variable>,
+}
+
+impl ModelDescription {
+    pub fn of(model: &(impl nn::ModuleT + ?Sized), vs: &nn::VarStore) -> ModelDescription {
+        ModelDescription {
+            debug: without_values(&format!("{model:?}")),
+            variables: Variable::all(vs),
+        }
+    }
+}
+
 /// A variable of the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Variable {
-    pub shape: Vec<i64>,
-    pub dtype: String,
-    pub trainable: bool,
+struct Variable {
+    shape: Vec<i64>,
+    dtype: String,
+    trainable: bool,
 }
 
 impl Variable {
     /// The variables of a store, by name.
-    pub fn all(vs: &nn::VarStore) -> BTreeMap<String, Variable> {
+    fn all(vs: &nn::VarStore) -> BTreeMap<String, Variable> {
         let variables = vs.variables().into_iter();
         variables
             .map(|(name, tensor)| {
@@ -60,37 +76,137 @@ impl Identity {
     pub fn expect(&self, stored: &str) -> Result<()> {
         let there: Value = serde_json::from_str(stored).context("its settings are not JSON")?;
         let here = serde_json::to_value(self)?;
-        let mut differences = Vec::new();
-        compare("", &there, &here, &mut differences);
-        if !differences.is_empty() {
-            bail!(
-                "it belongs to another run; remove it or name another file\n  {}",
-                differences.join("\n  ")
-            );
-        }
+        let different = differences(&there, &here);
+        const SHOWN: usize = 10;
+        let more = different.len().saturating_sub(SHOWN);
+        let mut lines: Vec<String> = different.into_iter().take(SHOWN).collect();
+        lines.extend((more > 0).then(|| format!("and {more} more")));
+        ensure!(
+            lines.is_empty(),
+            "it belongs to another run; remove it or name another file. These settings differ:\n  {}",
+            lines.join("\n  ")
+        );
         Ok(())
     }
 }
 
-/// Collects the paths of two JSON values at which they differ.
-fn compare(path: &str, there: &Value, here: &Value, differences: &mut Vec<String>) {
-    const MOST: usize = 5;
+/// Removes from a `Debug` text what changes without a change of the model: the values that tch
+/// prints of small tensors, such as the biases of a first layer, and addresses.
+fn without_values(text: &str) -> String {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['[', '0']) {
+        result.push_str(&rest[..at]);
+        let found = &rest[at..];
+        let number = |item: &str| item.trim().parse::<f64>().is_ok();
+        let list = found.strip_prefix('[').and_then(|list| list.split_once(']'));
+        if let Some((_, after)) = list.filter(|(items, _)| items.split(',').all(number)) {
+            result.push_str("[…]");
+            rest = after;
+        } else if let Some(address) = found.strip_prefix("0x") {
+            result.push_str("0x…");
+            rest = address.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+        } else {
+            result.push_str(&found[..1]);
+            rest = &found[1..];
+        }
+    }
+    result + rest
+}
+
+/// Lists the settings in which the run in a file differs from this one, one line each.
+fn differences(there: &Value, here: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    compare(String::new(), there, here, &mut lines);
+    lines
+}
+
+fn compare(path: String, there: &Value, here: &Value, lines: &mut Vec<String>) {
+    if there == here {
+        return;
+    }
+    let inside = |name: &str| {
+        if path.is_empty() { name.to_string() } else { format!("{path}.{name}") }
+    };
     match (there, here) {
-        (Value::Object(there), Value::Object(here)) => {
-            let names = there.keys().chain(here.keys().filter(|name| !there.contains_key(*name)));
+        (Value::Object(a), Value::Object(b)) => {
+            let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
             for name in names {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                let get = |object: &serde_json::Map<String, Value>| {
-                    object.get(name).cloned().unwrap_or(Value::Null)
+                let value = |map: &serde_json::Map<String, Value>| {
+                    map.get(name).cloned().unwrap_or(Value::Null)
                 };
-                compare(&path, &get(there), &get(here), differences);
+                compare(inside(name), &value(a), &value(b), lines);
             }
         }
-        _ if there == here => {}
-        _ if differences.len() < MOST => {
-            differences.push(format!("{path}: {there} in the file, {here} here"));
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (i, (a, b)) in a.iter().zip(b).enumerate() {
+                compare(format!("{path}[{i}]"), a, b, lines);
+            }
         }
-        _ if differences.len() == MOST => differences.push("and more".to_string()),
-        _ => {}
+        (Value::String(a), Value::String(b)) => {
+            let (a, b) = around_first_difference(a, b);
+            lines.push(format!("{path}: {a} in the file, {b} here"));
+        }
+        _ => lines.push(format!("{path}: {} in the file, {} here", short(there), short(here))),
+    }
+}
+
+/// A value as text; what would fill a line is cut.
+fn short(value: &Value) -> String {
+    let text = match value {
+        Value::Null => "none".to_string(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    cut(&text, 0)
+}
+
+/// The parts of two texts around the first character in which they differ.
+fn around_first_difference(a: &str, b: &str) -> (String, String) {
+    let same = a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
+    let from = if a.chars().count().max(b.chars().count()) > LONGEST {
+        same.saturating_sub(LONGEST / 3)
+    } else {
+        0
+    };
+    (cut(a, from), cut(b, from))
+}
+
+/// The most characters shown of one value.
+const LONGEST: usize = 48;
+
+fn cut(text: &str, from: usize) -> String {
+    let start = if from > 0 { "…" } else { "" };
+    let shown: String = text.chars().skip(from).take(LONGEST).collect();
+    let end = if text.chars().count() > from + LONGEST { "…" } else { "" };
+    format!("{start}{shown}{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_debug_text_keeps_settings_and_loses_values_and_addresses() {
+        let text = "Net { bias: Tensor([0.5, -1e-3, NaN]), steps: [7], shape: Tensor[[10, 784], \
+                    Float], dropout: 0.25, f: 0x55d0, names: [\"a\"], empty: [] }";
+        let expected = "Net { bias: Tensor([…]), steps: […], shape: Tensor[[…], Float], dropout: \
+                        0.25, f: 0x…, names: [\"a\"], empty: [] }";
+        assert_eq!(without_values(text), expected);
+    }
+
+    #[test]
+    fn only_the_fields_that_differ_are_named() {
+        let there = json!({"loss": "a", "optimizer": {"lr": 0.1, "eps": 1e-8}, "test": null});
+        let here = json!({"loss": "a", "optimizer": {"lr": 0.2, "eps": 1e-8}, "test": {"n": [1]}});
+        assert_eq!(
+            differences(&there, &here),
+            ["optimizer.lr: 0.1 in the file, 0.2 here", "test: none in the file, {\"n\":[1]} here"]
+        );
+        let (a, b) = (format!("{}relu{0}", "x".repeat(90)), format!("{}tanh{0}", "x".repeat(90)));
+        let line = &differences(&json!({ "model": a }), &json!({ "model": b }))[0];
+        assert!(line.contains("relu") && line.contains("tanh") && line.len() < 140, "{line}");
+        assert_eq!(differences(&here, &here), Vec::<String>::new());
     }
 }

@@ -55,18 +55,27 @@ impl Loss {
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn of(&self, logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-        expect_labels(logits, labels)?;
+        self.check()?;
+        plain(expect_labels(logits, labels))?;
         plain(self.compute(logits, labels))
     }
 
-    /// [`of`](Loss::of) for labels that are known to be among the classes.
+    /// Checks the settings.
+    pub(super) fn check(&self) -> Result<()> {
+        if let Loss::CrossEntropy { label_smoothing } = self {
+            ensure!(
+                (0.0..1.0).contains(label_smoothing),
+                "label smoothing {label_smoothing}: expected 0 ≤ value < 1"
+            );
+        }
+        Ok(())
+    }
+
+    /// [`of`](Loss::of) for settings and labels that have been checked. Looking at the labels of each
+    /// batch would make a GPU wait.
     pub(super) fn compute(&self, logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
         match *self {
             Loss::CrossEntropy { label_smoothing } => {
-                ensure!(
-                    (0.0..1.0).contains(&label_smoothing),
-                    "label smoothing {label_smoothing}: expected 0 ≤ value < 1"
-                );
                 cross_entropy(logits, labels, label_smoothing)
             }
             Loss::NegativeLogLikelihood => {

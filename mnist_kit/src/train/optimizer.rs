@@ -4,6 +4,7 @@
 //! that a run can be saved and resumed, and so that their formulas can be read.
 
 use crate::Result;
+use crate::check::{describe, plain};
 use crate::model::{is_part_of, named_parameters};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
@@ -165,7 +166,10 @@ impl OptimizerConfig {
             }
         };
         check_lr(lr)?;
-        ensure!(weight_decay >= 0.0, "weight decay {weight_decay}: expected 0 or more");
+        ensure!(
+            weight_decay >= 0.0 && weight_decay.is_finite(),
+            "weight decay {weight_decay}: expected a finite number, 0 or more"
+        );
         for decay in decays {
             ensure!(
                 (0.0..1.0).contains(&decay),
@@ -215,6 +219,19 @@ pub struct Optimizer {
     parameters: Vec<Parameter>,
 }
 
+/// The largest number of steps that a state may have; more than any run takes.
+const MOST_STEPS: i64 = 1_000_000_000;
+
+/// A tensor of one number, without dimensions.
+fn one_number(tensor: &Tensor) -> Result<Tensor> {
+    ensure!(
+        tensor.defined() && tensor.numel() == 1,
+        "the optimizer state has {} where one number belongs",
+        describe(tensor)
+    );
+    Ok(tensor.f_reshape([0i64; 0])?)
+}
+
 /// One parameter with its state: the momentum of SGD, or Adam's running means of the gradient and
 /// of its square. The state is empty until the first step.
 #[derive(Debug)]
@@ -262,14 +279,21 @@ impl Optimizer {
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn set_rate(&mut self, prefix: &str, factor: f64) -> Result<()> {
-        check_lr(factor)?;
+        ensure!(
+            factor >= 0.0 && factor.is_finite(),
+            "learning rate factor {factor} of {prefix}: expected a finite number, 0 or more"
+        );
         let mut found = false;
         for parameter in &mut self.parameters {
             if is_part_of(&parameter.name, prefix) {
                 (parameter.rate, found) = (factor, true);
             }
         }
-        ensure!(found, "no parameter is called {prefix} or {prefix}.…");
+        ensure!(
+            found,
+            "no parameter is called {prefix} or {prefix}.…; the first one is {}",
+            self.parameters[0].name
+        );
         Ok(())
     }
 
@@ -294,35 +318,41 @@ impl Optimizer {
     /// When the state belongs to other parameters or to another kind of optimizer; nothing is changed
     /// then.
     pub fn set_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        plain(self.try_set_state(state))
+    }
+
+    fn try_set_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let get = |name: &str| {
             state.get(name).with_context(|| format!("the optimizer state has no {name}"))
         };
-        let lr = get("lr")?.f_double_value(&[0])?;
+        let lr = one_number(get("lr")?)?.f_double_value(&[])?;
         check_lr(lr)?;
         let kept = self.config.tensors_kept();
         let mut found = Vec::new();
         for parameter in &self.parameters {
             let name = &parameter.name;
-            let steps: i32 = get(&format!("{name}.steps"))?.f_int64_value(&[0])?.try_into()?;
+            let steps = one_number(get(&format!("{name}.steps"))?)?.f_int64_value(&[])?;
             let tensors = (0..)
                 .map_while(|i| state.get(&format!("{name}.{i}")))
                 .map(|tensor| Ok(tensor.f_to_device(parameter.tensor.device())?.f_detach_copy()?))
                 .collect::<Result<Vec<_>>>()?;
             ensure!(
-                steps >= 0 && (tensors.len() == kept || tensors.is_empty()),
+                (0..=MOST_STEPS).contains(&steps)
+                    && (tensors.len() == kept || (tensors.is_empty() && steps == 0)),
                 "the optimizer state of {name} has {} tensors after {steps} steps, expected {kept}: \
                  it is that of another kind of optimizer",
                 tensors.len()
             );
             for tensor in &tensors {
                 ensure!(
-                    tensor.size() == parameter.tensor.size(),
-                    "the optimizer state of {name} has shape {:?}, expected {:?}",
-                    tensor.size(),
-                    parameter.tensor.size()
+                    tensor.size() == parameter.tensor.size()
+                        && tensor.kind() == parameter.tensor.kind(),
+                    "the optimizer state of {name} is {}, expected {}",
+                    describe(tensor),
+                    describe(&parameter.tensor)
                 );
             }
-            found.push((steps, tensors));
+            found.push((steps as i32, tensors));
         }
         self.lr = lr;
         for (parameter, (steps, tensors)) in self.parameters.iter_mut().zip(found) {
@@ -369,10 +399,11 @@ impl Optimizer {
     }
 
     /// Updates every trainable parameter that has a gradient.
-    ///
-    /// # Errors
-    /// When a gradient does not fit its parameter.
     pub fn step(&mut self) -> Result<()> {
+        plain(self.try_step())
+    }
+
+    fn try_step(&mut self) -> Result<()> {
         let _no_grad = tch::no_grad_guard();
         for parameter in &mut self.parameters {
             let gradient = parameter.tensor.grad();
@@ -390,7 +421,7 @@ impl Optimizer {
                         parameter.step_adam(&gradient, adam, lr)
                     }
                 };
-                step.with_context(|| format!("cannot step {}", parameter.name))?;
+                step.with_context(|| format!("the optimizer cannot update {}", parameter.name))?;
             }
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! Running loss and accuracy of an epoch.
 
 use crate::Result;
+use crate::check::{describe, plain};
+use crate::model::expect_rows;
 use anyhow::{Context, ensure};
 use std::time::Instant;
 use tch::{Kind, Tensor};
@@ -74,22 +76,26 @@ impl Progress {
     /// Adds a batch: its mean loss (one value), logits `[B, classes]` and labels `[B]`.
     ///
     /// # Errors
-    /// When the shapes do not fit.
+    /// When the shapes or dtypes do not fit.
     pub fn batch(&mut self, loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<()> {
-        let _no_grad = tch::no_grad_guard();
+        expect_rows(logits, labels)?;
         ensure!(
-            logits.dim() == 2 && logits.size()[..1] == labels.size()[..],
-            "logits {:?} and labels {:?}: expected [B, classes] and [B]",
-            logits.size(),
-            labels.size()
+            loss.defined() && loss.numel() == 1,
+            "the loss of a batch is {}, expected one value",
+            describe(loss)
         );
+        plain(self.add(loss, logits, labels))
+    }
+
+    fn add(&mut self, loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<()> {
+        let _no_grad = tch::no_grad_guard();
         let right = logits.f_argmax(1, false)?.f_eq_tensor(labels)?.f_sum(Kind::Int64)?;
         let add = |sum: Option<Tensor>, value: Tensor| match sum {
             Some(sum) => sum.f_add(&value),
             None => Ok(value),
         };
         // In double precision a sum of many batches does not drift.
-        let loss = loss.f_detach()?.f_to_kind(Kind::Double)?;
+        let loss = loss.f_detach()?.f_to_kind(Kind::Double)?.f_reshape([0i64; 0])?;
         self.loss_sum = Some(add(self.loss_sum.take(), loss.shallow_clone())?);
         self.last_loss = Some(loss);
         self.right = Some(add(self.right.take(), right)?);
@@ -103,7 +109,8 @@ impl Progress {
     /// # Errors
     /// When there was no batch, or the mean is not finite.
     pub fn mean_loss(&self) -> Result<f64> {
-        let sum = self.loss_sum.as_ref().context("there was no batch yet")?.f_double_value(&[])?;
+        let sum = self.loss_sum.as_ref().context("there was no batch yet")?;
+        let sum = plain(sum.f_double_value(&[]).map_err(Into::into))?;
         let mean = sum / self.batches as f64;
         ensure!(
             mean.is_finite(),
@@ -119,13 +126,13 @@ impl Progress {
     /// When there was no batch.
     pub fn last_loss(&self) -> Result<f64> {
         let loss = self.last_loss.as_ref().context("there was no batch yet")?;
-        Ok(loss.f_double_value(&[])?)
+        plain(loss.f_double_value(&[]).map_err(Into::into))
     }
 
     /// Fraction of images classified correctly so far, 0–1; 0 before the first batch.
     pub fn accuracy(&self) -> Result<f64> {
-        let right = self.right.as_ref().map_or(Ok(0), |right| right.f_int64_value(&[]))?;
-        Ok(right as f64 / self.images.max(1) as f64)
+        let right = self.right.as_ref().map_or(Ok(0), |right| right.f_int64_value(&[]));
+        Ok(plain(right.map_err(Into::into))? as f64 / self.images.max(1) as f64)
     }
 
     /// [`accuracy`](Progress::accuracy) in percent, 0–100.

@@ -136,7 +136,7 @@ impl Schedule {
         val_losses: &[f64],
     ) -> Vec<(f64, f64)> {
         let at = |step: usize| {
-            let epochs = (step / steps_per_epoch).min(val_losses.len());
+            let epochs = (step / steps_per_epoch.max(1)).min(val_losses.len());
             Moment { step, steps_per_epoch, num_epochs, val_losses: &val_losses[..epochs] }
         };
         (0..num_epochs * steps_per_epoch)
@@ -145,15 +145,24 @@ impl Schedule {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        let (value, fits) = match *self {
-            Schedule::Constant | Schedule::Cosine { .. } => return Ok(()),
+        match *self {
+            Schedule::Constant | Schedule::Cosine { .. } => {}
             Schedule::Step { every, gamma } => {
-                (gamma, every > 0 && gamma > 0.0 && gamma.is_finite())
+                ensure!(every > 0, "schedule Step: every is 0, expected at least 1 epoch");
+                ensure!(
+                    gamma > 0.0 && gamma.is_finite(),
+                    "schedule Step: gamma is {gamma}, expected a finite number above 0"
+                );
             }
-            Schedule::OneCycle { warm_up } => (warm_up, warm_up > 0.0 && warm_up < 1.0),
-            Schedule::ReduceOnPlateau { factor, .. } => (factor, factor > 0.0 && factor < 1.0),
-        };
-        ensure!(fits, "schedule {self:?}: {value} or another number is out of its range");
+            Schedule::OneCycle { warm_up } => ensure!(
+                warm_up > 0.0 && warm_up < 1.0,
+                "schedule OneCycle: warm_up is {warm_up}, expected a fraction between 0 and 1"
+            ),
+            Schedule::ReduceOnPlateau { factor, .. } => ensure!(
+                factor > 0.0 && factor < 1.0,
+                "schedule ReduceOnPlateau: factor is {factor}, expected a number between 0 and 1"
+            ),
+        }
         Ok(())
     }
 }

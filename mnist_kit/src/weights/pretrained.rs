@@ -121,7 +121,9 @@ fn in_cache(published: &RemoteFile, settings: &Settings) -> Result<PathBuf> {
     let folder = cache.join("weights");
     let path = folder.join(&published.name);
     if settings.offline {
-        published.open(&path).context("the network is switched off, and the cache does not have them")?;
+        published
+            .open(&path)
+            .context("the network is switched off, and the cache does not have them")?;
     } else {
         let files = std::slice::from_ref(published);
         download(files, &folder, &settings.weights_mirrors, &settings.time_limits)?;

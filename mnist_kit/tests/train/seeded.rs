@@ -1,9 +1,7 @@
 //! Runs that a seed decides.
 
-mod common;
-
+use crate::common::{generator, message};
 use anyhow::Result;
-use common::{generator, message};
 use mnist_kit::data::{Batches, Mnist};
 use mnist_kit::eval::evaluate;
 use mnist_kit::model::{Mlp, MlpConfig};
@@ -78,28 +76,7 @@ fn a_schedule_sets_the_rate_of_every_step_and_goes_on_from_a_checkpoint() -> Res
         Schedule::OneCycle { warm_up: 1.0 },
         Schedule::ReduceOnPlateau { factor: 1.0, patience: 1 },
     ] {
-        assert!(message(run(1, wrong, None)).contains("out of its range"));
-    }
-    Ok(())
-}
-
-#[test]
-fn weights_without_gradient_cost_no_time_for_denormal_numbers() -> Result<()> {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let weight = vs.root().ones("weight", &[4]);
-    let mut optimizer = Adam::new(1e-3).build(&vs)?;
-    for step in 0..1500 {
-        optimizer.zero_grad();
-        let factor = if step == 0 { 1.0 } else { 0.0 };
-        (&weight * factor).sum(tch::Kind::Float).backward();
-        optimizer.step()?;
-    }
-    let denormal = |t: &tch::Tensor| {
-        let size = t.abs();
-        bool::try_from((size.gt(0.0).logical_and(&size.lt(f64::from(f32::MIN_POSITIVE)))).any())
-    };
-    for (name, tensor) in optimizer.state()? {
-        assert!(!denormal(&tensor)?, "{name}: {tensor:?}");
+        assert!(message(run(1, wrong, None)).contains("schedule "));
     }
     Ok(())
 }
@@ -166,7 +143,7 @@ fn a_run_keeps_its_best_epoch_and_stops_when_it_no_longer_improves() -> Result<(
     let best_epoch = history.best()?;
     assert_eq!(history.epochs().len(), best_epoch.epoch + 3, "three epochs after the best");
     let untested = fit(&model, &vs, &train_batches).early_stopping(3).report(Silent).run();
-    assert!(message(untested).contains("decide by validation batches"));
+    assert!(message(untested).contains("without validation batches"));
     load_weights(&vs, &best)?;
     assert_eq!(Some(evaluate(&model, &test_batches)?.accuracy()), best_epoch.val_accuracy);
     Ok(())
