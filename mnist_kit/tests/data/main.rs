@@ -18,3 +18,4 @@ mod real;
 mod sets;
 mod split;
 mod stratified;
+mod transforms;
