@@ -186,11 +186,3 @@ fn random_ranges_are_kept_and_checked() -> Result<()> {
     assert!(flat.contains("expected [N, C, H, W]"), "{flat}");
     Ok(())
 }
-
-#[test]
-#[test]
-#[test]
-#[test]
-#[test]
-#[test]
-#[test]
