@@ -86,18 +86,35 @@ pub(crate) fn is_floating(kind: Kind) -> bool {
     matches!(kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16)
 }
 
-/// Checks that `labels` are int64 `[N]`, one for each row of `logits` `[N, classes]`, and that each
-/// is a class of the logits.
+/// Checks that logits and labels are floating-point `[N, classes]` and int64 `[N]` on one device.
+pub(crate) fn expect_logits(logits: &Tensor, labels: &Tensor) -> Result<()> {
+    ensure!(
+        logits.defined() && logits.dim() == 2 && is_floating(logits.kind()),
+        "logits are {}, expected Float [N, classes]",
+        describe(logits)
+    );
+    ensure!(
+        labels.defined() && labels.size() == logits.size()[..1] && labels.kind() == Kind::Int64,
+        "labels are {} for logits {:?}, expected Int64 {:?}",
+        describe(labels),
+        logits.size(),
+        &logits.size()[..1]
+    );
+    ensure!(
+        logits.device() == labels.device(),
+        "logits are {}, labels {}: expected both on the same device",
+        describe(logits),
+        describe(labels)
+    );
+    Ok(())
+}
+
+/// Checks what [`expect_logits`] does, and that each label is a class of the logits.
 ///
 /// libtorch skips a label of -100, and on a GPU a label beyond the classes aborts the process.
 pub(crate) fn expect_labels(logits: &Tensor, labels: &Tensor) -> Result<()> {
+    expect_logits(logits, labels)?;
     let (size, found) = (logits.size(), labels.size());
-    ensure!(
-        size.len() == 2 && found == size[..1] && labels.kind() == Kind::Int64,
-        "logits of shape {size:?} with {:?} labels of shape {found:?}, expected [N, classes] with \
-         Int64 [N]",
-        labels.kind()
-    );
     if found[0] > 0 {
         let (lowest, highest) = (labels.f_min()?, labels.f_max()?);
         let ends = [lowest.f_int64_value(&[])?, highest.f_int64_value(&[])?];

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use mnist_kit::data::{Mnist, Settings};
-use mnist_kit::plot::Figure;
+use mnist_kit::figure::Figure;
 use mnist_kit::train::Schedule;
 use std::num::NonZero;
 use std::path::PathBuf;

@@ -2,8 +2,7 @@
 
 use super::try_forward;
 use crate::Result;
-pub(crate) use crate::check::expect_labels;
-use crate::check::{expect_rows, plain};
+use crate::check::{expect_labels, expect_rows, plain};
 use crate::data::Batches;
 use anyhow::{Context, ensure};
 use tch::{Device, Kind, Reduction, Tensor, nn};

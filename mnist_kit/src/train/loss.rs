@@ -1,8 +1,8 @@
 //! Training losses.
 
 use crate::Result;
-use crate::check::plain;
-use crate::model::{cross_entropy, expect_labels};
+use crate::check::{expect_labels, plain};
+use crate::model::cross_entropy;
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};

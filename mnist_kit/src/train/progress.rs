@@ -1,8 +1,7 @@
 //! Running loss and accuracy of an epoch.
 
 use crate::Result;
-use crate::check::{describe, plain};
-use crate::model::expect_rows;
+use crate::check::{describe, expect_logits, plain};
 use anyhow::{Context, ensure};
 use std::time::Instant;
 use tch::{Kind, Tensor};
@@ -78,7 +77,7 @@ impl Progress {
     /// # Errors
     /// When the shapes or dtypes do not fit.
     pub fn batch(&mut self, loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<()> {
-        expect_rows(logits, labels)?;
+        expect_logits(logits, labels)?;
         ensure!(
             loss.defined() && loss.numel() == 1,
             "the loss of a batch is {}, expected one value",

@@ -102,7 +102,7 @@ fn in_folder(folder: &Path, published: &RemoteFile) -> Result<Option<PathBuf>> {
     paths.sort();
     let exact = folder.join(&published.name);
     if paths.contains(&exact) {
-        published.content(&exact).context(
+        published.open(&exact).context(
             "a file in MNIST_KIT_WEIGHTS has the name of torchvision's but is another; if it is \
              yours, rename it",
         )?;
