@@ -70,5 +70,6 @@ fn extract(module: &(impl nn::ModuleT + ?Sized), batches: &Batches, views: usize
     }
     let rows = Tensor::f_cat(&rows, 0)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
     let features = Split::new(split.name(), rows, Tensor::f_cat(&labels, 0)?, split.num_classes())?;
+    let features = features.with_class_names(split.class_names().iter().cloned())?;
     Ok(features.with_note(split.note().map(str::to_string)))
 }
