@@ -37,7 +37,8 @@ impl<T: Debug + 'static> NotebookDisplay for T {
         let value: &dyn Any = self;
         if let Some(tensor) = value.downcast_ref::<Tensor>() {
             match view(tensor) {
-                Ok(View::Picture(figure)) => figure.evcxr_display(),
+                // Called on the box, the method would be the one of this trait.
+                Ok(View::Picture(figure)) => Figure::evcxr_display(&figure),
                 Ok(View::Table(table)) => table.evcxr_display(),
                 Ok(View::Text(text)) => show_text(&text),
                 Err(error) => show_text(&format!("{}: {error:#}", describe(tensor))),

@@ -129,9 +129,9 @@ impl ClassCounts {
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn plot(&self) -> Result<Figure> {
-        let classes = (0..self.counts().len()).map(|class| class.to_string());
         let counts = self.counts().iter().map(|&count| count as f64);
-        let bars = Bars::new("Class", "Images", classes).series("images", counts);
+        let bars = Bars::new("Class", "Images", self.class_names().iter().cloned())
+            .series("images", counts);
         Ok(bars.plot()?.title(self.title()).note(self.note()))
     }
 }

@@ -146,7 +146,7 @@ impl GridItem {
 pub fn image_grid(split: &Split, rows: usize, cols: usize) -> Result<Figure> {
     let item = |index: usize| {
         let (image, label) = split.get(index)?;
-        GridItem::new(&image, &split.class_names()[label as usize])
+        GridItem::new(&image, split.class_name(label))
     };
     let count = rows.saturating_mul(cols).min(split.len());
     let items: Vec<GridItem> = (0..count).map(item).collect::<Result<_>>()?;

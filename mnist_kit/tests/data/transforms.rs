@@ -124,7 +124,7 @@ fn a_transform_says_what_it_cannot_take() -> Result<()> {
     let wrong = message(Compose::new().normalize(0.5, 0.5).apply(&images));
     assert!(wrong.contains("call to_tensor before normalize"), "{wrong}");
     let wrong = message(Compose::new().to_tensor().to_tensor().apply(&images));
-    assert!(wrong.contains("to_tensor comes first and once"), "{wrong}");
+    assert!(wrong.contains("call to_tensor once"), "{wrong}");
     let wrong = message(Compose::new().to_tensor().normalize(0.5, 0.0).apply(&images));
     assert!(wrong.contains("deviation above 0"), "{wrong}");
     assert!(message(Compose::new().denormalize(&images)).contains("Uint8"));
@@ -180,7 +180,7 @@ fn random_ranges_are_kept_and_checked() -> Result<()> {
     assert!(wrong(RandomAffine::new(-1.0)).contains("expected 0 to 360"));
     assert!(wrong(RandomAffine::new(1e308)).contains("expected 0 to 360"));
     assert!(wrong(RandomAffine::new(0.0).scale(0.0, 1.0)).contains("0 < smallest"));
-    assert!(wrong(RandomAffine::new(0.0).translate(2.0, 0.0)).contains("shares of 0 to 1"));
+    assert!(wrong(RandomAffine::new(0.0).translate(2.0, 0.0)).contains("fractions of 0 to 1"));
     let flat =
         message(Compose::new().then(RandomRotation::new(1.0)).apply_seeded(&dot.squeeze(), 1));
     assert!(flat.contains("expected [N, C, H, W]"), "{flat}");

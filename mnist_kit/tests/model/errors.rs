@@ -42,7 +42,10 @@ fn messages(module: &dyn ModuleT, batches: &Batches) -> Result<Vec<(&'static str
 /// Checks that a message names the batch and has no call stack.
 fn assert_helpful(message: &str, expected: &str) {
     assert!(message.contains(expected), "{message}");
-    assert!(message.contains("a batch of Float [5, 1, 28, 28] on the CPU"), "{message}");
+    // `fit` compares two images before it trains.
+    let shape = message.contains("a batch of Float [5, 1, 28, 28] on the CPU")
+        || message.contains("a batch of Float [2, 1, 28, 28] on the CPU");
+    assert!(shape, "{message}");
     assert_plain(message);
 }
 

@@ -84,7 +84,8 @@ fn markers_on_the_border_of_the_data_are_whole() -> Result<()> {
     let triangles: Vec<i32> =
         svg.lines().filter(|line| line.starts_with("<polygon")).map(height).collect();
     assert_eq!(triangles.len(), 4);
-    assert!(triangles.iter().all(|&height| height == triangles[0]), "{triangles:?}");
+    // Up to one unit, an eighth of a pixel, is rounding.
+    assert!(triangles.iter().all(|&height| height.abs_diff(triangles[0]) <= 1), "{triangles:?}");
     Ok(())
 }
 

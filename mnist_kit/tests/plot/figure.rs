@@ -180,7 +180,7 @@ fn export_writes_both_forms_into_the_output_folder() -> Result<()> {
     let read = |name: &str| fs::read(folder.path().join("figures").join(name));
     assert_eq!(read("curves.svg")?, figure.to_svg()?.into_bytes());
     assert_eq!(read("curves.png")?, figure.to_png()?);
-    assert!(message(figure.export("")).contains("no name"));
+    assert!(message(figure.export("")).contains("the name of the figure is empty"));
     Ok(())
 }
 
@@ -215,15 +215,4 @@ proptest! {
         let figure = image_grid(&split(2), 1, 2).unwrap();
         assert_clear_border("grid", &figure.title(title).size(width, 200));
     }
-}
-
-#[test]
-#[ignore = "samples"]
-fn samples() -> Result<()> {
-    let folder = std::path::PathBuf::from(std::env::var("SAMPLES")?);
-    for (name, figure) in every_plot()? {
-        figure.save(folder.join(format!("{name}.svg")))?;
-        figure.save(folder.join(format!("{name}.png")))?;
-    }
-    Ok(())
 }
