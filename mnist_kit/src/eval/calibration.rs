@@ -11,7 +11,8 @@ use tch::Kind;
 /// The division of confidences into bins.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bins {
-    /// Intervals of equal width, this many. The last one includes 1; the others exclude their upper end.
+    /// Intervals of equal width, this many. The last one includes 1; the others exclude their upper
+    /// end.
     EqualWidth(usize),
     /// Groups of (almost) equal size in the order of confidence, this many.
     EqualMass(usize),
@@ -38,7 +39,8 @@ pub struct Bin {
 /// use mnist_kit::eval::{Bins, Reliability};
 ///
 /// // Two predictions at 90 %, one of them wrong; two at 60 %, one of them wrong.
-/// let reliability = Reliability::new(&[0.9, 0.9, 0.6, 0.6], &[true, false, true, false], Bins::EqualWidth(10))?;
+/// let correct = [true, false, true, false];
+/// let reliability = Reliability::new(&[0.9, 0.9, 0.6, 0.6], &correct, Bins::EqualWidth(10))?;
 /// assert!((reliability.ece() - (0.5 * 0.4 + 0.5 * 0.1)).abs() < 1e-9);
 /// # Ok::<(), anyhow::Error>(())
 /// ```
@@ -53,8 +55,8 @@ impl Reliability {
     /// Sorts predictions with their confidences (0–1) into bins.
     ///
     /// # Errors
-    /// When there are no predictions or no bins, the two slices differ in length, or a confidence is not
-    /// in 0–1.
+    /// When there are no predictions or no bins, the two slices differ in length, or a confidence
+    /// is not in 0–1.
     pub fn new(confidences: &[f64], right: &[bool], bins: Bins) -> Result<Reliability> {
         ensure!(
             confidences.len() == right.len() && !right.is_empty(),
@@ -112,8 +114,9 @@ impl Reliability {
         self.note.as_deref()
     }
 
-    /// Expected calibration error (Guo et al., 2017): the absolute difference between confidence and
-    /// accuracy, averaged over the bins with their counts as weights. 0 is perfect, 1 the worst.
+    /// Expected calibration error (Guo et al., 2017): the absolute difference between confidence
+    /// and accuracy, averaged over the bins with their counts as weights. 0 is perfect, 1 the
+    /// worst.
     pub fn ece(&self) -> f64 {
         let gap = |bin: &Bin| bin.count as f64 * (bin.confidence - bin.accuracy).abs();
         self.bins.iter().map(gap).sum::<f64>() / self.total as f64
@@ -195,8 +198,8 @@ impl Evaluation {
         plain(logits.and_then(|logits| self.with_logits(logits)))
     }
 
-    /// The temperature in 0.01–100 that minimizes the mean cross-entropy of these predictions (Guo et
-    /// al., 2017).
+    /// The temperature in 0.01–100 that minimizes the mean cross-entropy of these predictions (Guo
+    /// et al., 2017).
     ///
     /// Take it from a validation set, and apply it to the test set with
     /// [`with_temperature`](Evaluation::with_temperature).
@@ -206,7 +209,7 @@ impl Evaluation {
 
     fn temperature_of_least_loss(&self) -> Result<f64> {
         let logits = self.logits().f_to_kind(Kind::Double)?;
-        // The loss is convex in the inverse temperature, so its slope there changes sign once.
+        // The loss is convex in the inverse temperature, so its slope changes sign only once.
         let slope = |inverse: f64| -> Result<f64> {
             let scaled = logits.f_mul_scalar(inverse)?;
             let expected = scaled.f_softmax(1, Kind::Double)?.f_mul(&logits)?.f_sum_dim_intlist(

@@ -14,8 +14,8 @@ pub struct ConfusionMatrix {
 }
 
 impl ConfusionMatrix {
-    /// Counts pairs of true and predicted class, each in `0..num_classes`. Classes are named "0", "1", …
-    /// until [`with_class_names`](ConfusionMatrix::with_class_names) says otherwise.
+    /// Counts pairs of true and predicted class, each in `0..num_classes`. Classes are named "0",
+    /// "1", … until [`with_class_names`](ConfusionMatrix::with_class_names) says otherwise.
     ///
     /// # Errors
     /// When the lengths differ or a class is out of range.
@@ -59,18 +59,22 @@ impl ConfusionMatrix {
     /// use mnist_kit::eval::ConfusionMatrix;
     ///
     /// let matrix = ConfusionMatrix::new(&[0, 1], &[0, 0], 2)?;
-    /// let matrix = matrix.with_class_names(&["Shirt".to_string(), "Dress".to_string()])?;
+    /// let matrix = matrix.with_class_names(["Shirt", "Dress"])?;
     /// assert_eq!(matrix.top_mistakes_table(1).rows()[0], ["Dress", "Shirt", "1"]);
     /// # Ok::<(), anyhow::Error>(())
     /// ```
-    pub fn with_class_names(self, names: &[String]) -> Result<ConfusionMatrix> {
+    pub fn with_class_names<T: Into<String>>(
+        self,
+        names: impl IntoIterator<Item = T>,
+    ) -> Result<ConfusionMatrix> {
+        let class_names: Vec<String> = names.into_iter().map(Into::into).collect();
         ensure!(
-            names.len() == self.counts.len(),
+            class_names.len() == self.counts.len(),
             "{} names for {} classes, expected one for each",
-            names.len(),
+            class_names.len(),
             self.counts.len()
         );
-        Ok(ConfusionMatrix { class_names: names.to_vec(), ..self })
+        Ok(ConfusionMatrix { class_names, ..self })
     }
 
     /// The names of the classes.
@@ -93,8 +97,8 @@ impl ConfusionMatrix {
         &self.counts
     }
 
-    /// Each row divided by its sum: the fraction of a true class that received each prediction. The row
-    /// of a class without images is all 0.
+    /// Each row divided by its sum: the fraction of a true class that received each prediction. The
+    /// row of a class without images is all 0.
     pub fn normalized(&self) -> Vec<Vec<f64>> {
         self.counts
             .iter()
@@ -105,8 +109,8 @@ impl ConfusionMatrix {
             .collect()
     }
 
-    /// Fraction of each class's images that were classified correctly, 0–1 (scikit-learn's recall by
-    /// class); `None` for a class without images.
+    /// Fraction of each class's images that were classified correctly, 0–1 (scikit-learn's recall
+    /// by class); `None` for a class without images.
     pub fn per_class_accuracy(&self) -> Vec<Option<f64>> {
         self.counts
             .iter()
@@ -134,7 +138,8 @@ impl ConfusionMatrix {
         table
     }
 
-    /// The most frequent mistakes as `(true class, predicted class, count)`, the most frequent first.
+    /// The most frequent mistakes as `(true class, predicted class, count)`, the most frequent
+    /// first.
     pub fn top_mistakes(&self, count: usize) -> Vec<(usize, usize, u64)> {
         let mut mistakes: Vec<(usize, usize, u64)> = Vec::new();
         for (truth, row) in self.counts.iter().enumerate() {

@@ -42,11 +42,11 @@ fn f1_by_class(scores: &Tensor, truths: &Tensor, threshold: f64) -> Result<Vec<f
     Ok(Vec::try_from(both.f_mul_scalar(2.0)?.f_div(&sum.f_clamp_min(1.0)?)?)?)
 }
 
-/// Computes the average precision of each class of a multi-label task: the precision at each positive
-/// score, weighted by the recall gained there.
+/// Computes the average precision of each class of a multi-label task: the precision at each
+/// positive score, weighted by the recall gained there.
 ///
-/// As scikit-learn's `average_precision_score`; NaN for a class that never occurs. The mean over the
-/// classes is the mAP.
+/// As scikit-learn's `average_precision_score`; NaN for a class that never occurs. The mean over
+/// the classes is the mAP.
 ///
 /// # Shapes
 /// As [`f1_scores`].

@@ -35,10 +35,12 @@ impl Prediction {
     /// let image = Tensor::zeros([1, 28, 28], (Kind::Uint8, Device::Cpu));
     /// let probabilities = vec![0.2, 0.5, 0.3];
     /// let class_names = ["Shirt", "Dress", "Bag"].map(String::from).to_vec();
+    /// let (index, truth, predicted, note) = (0, 2, 1, None);
     /// let prediction =
-    ///     Prediction { index: 0, image, truth: 2, predicted: 1, probabilities, class_names, note: None };
+    ///     Prediction { index, image, truth, predicted, probabilities, class_names, note };
     /// assert_eq!(prediction.top(2), [(1, 0.5), (2, 0.3)]);
-    /// assert_eq!((prediction.predicted_name(), prediction.truth_name()), ("Dress".into(), "Bag".into()));
+    /// assert_eq!(prediction.predicted_name(), "Dress");
+    /// assert_eq!(prediction.truth_name(), "Bag");
     /// assert!(!prediction.is_correct());
     /// ```
     pub fn top(&self, k: usize) -> Vec<(usize, f32)> {
@@ -69,7 +71,7 @@ impl Prediction {
         self.probabilities.get(self.predicted).copied().unwrap_or(f32::NAN)
     }
 
-    /// Whether the most probable class is the label.
+    /// Returns whether the most probable class is the label.
     pub fn is_correct(&self) -> bool {
         self.predicted == self.truth
     }
@@ -119,7 +121,7 @@ impl Samples {
         self.entries.len()
     }
 
-    /// Whether there are no samples.
+    /// Returns whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

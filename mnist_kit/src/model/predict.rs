@@ -2,7 +2,7 @@
 
 use super::try_forward;
 use crate::Result;
-use crate::check::{expect_labels, expect_rows, plain};
+use crate::check::{expect_labels, expect_logits, expect_rows, plain};
 use crate::data::Batches;
 use anyhow::{Context, ensure};
 use tch::{Device, Kind, Reduction, Tensor, nn};
@@ -37,6 +37,7 @@ impl Logits {
     /// Returns the fraction of images whose most probable class is their label, 0 to 1.
     pub fn accuracy(&self) -> Result<f64> {
         let correct = || -> Result<Tensor> {
+            expect_logits(&self.logits, &self.labels)?;
             let hits = self.predictions()?.f_eq_tensor(&self.labels)?;
             Ok(hits.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?)
         };

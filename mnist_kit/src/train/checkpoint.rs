@@ -17,8 +17,8 @@ use tch::{Device, Kind, Tensor, nn};
 /// another processor or number of threads rounds differently, another function differs by far more.
 const PROBE_TOLERANCE: f64 = 1e-2;
 
-/// A safetensors file with the model (`model.…`), the optimizer (`optimizer.…`), the history, the run's
-/// identity and what `keep_best` has saved as JSON, the probe's logits, and a checksum.
+/// A safetensors file with the model (`model.…`), the optimizer (`optimizer.…`), the history, the
+/// run's identity and what `keep_best` has saved as JSON, the probe's logits, and a checksum.
 ///
 /// It is replaced as a whole after each epoch. The file before it stays as `<name>.previous`, and
 /// serves where the newest one is damaged. A lock file beside them keeps other runs away.
@@ -26,7 +26,7 @@ const PROBE_TOLERANCE: f64 = 1e-2;
 pub(super) struct Checkpoint {
     path: PathBuf,
     identity: Identity,
-    /// Whether the file at `path` is damaged, so that it must not become the previous one.
+    /// Set if the file at `path` is damaged, so that it must not become the previous one.
     damaged: bool,
     /// Held until the run ends.
     _lock: Lock,
@@ -58,7 +58,7 @@ impl BestWeights {
         self.epoch
     }
 
-    /// Whether the file at `path` holds these weights.
+    /// Returns whether the file at `path` holds these weights.
     pub fn are_at(&self, path: &Path) -> bool {
         let found = Tensor::read_safetensors(path)
             .ok()
@@ -309,7 +309,7 @@ impl Drop for Lock {
     }
 }
 
-/// Whether an open file is still the one at `path`.
+/// Returns whether an open file is still the one at `path`.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;

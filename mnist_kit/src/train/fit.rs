@@ -102,8 +102,8 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         self
     }
 
-    /// Sets the learning rate of the parameters whose names begin with `prefix`, as a multiple of the
-    /// optimizer's: 100 for a new head over a backbone, for example.
+    /// Sets the learning rate of the parameters whose names begin with `prefix`, as a multiple of
+    /// the optimizer's: 100 for a new head over a backbone, for example.
     pub fn rate(mut self, prefix: &str, factor: f64) -> Self {
         self.rates.push((prefix.to_string(), factor));
         self
@@ -164,14 +164,15 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         self
     }
 
-    /// Computes in half precision where the model is on a GPU. On a CPU, where this would be slower, a
-    /// line says that training goes on in float32.
+    /// Computes in half precision where the model is on a GPU. On a CPU, where this would be
+    /// slower, a line says that training goes on in float32.
     pub fn mixed_precision(mut self) -> Self {
         self.mixed_precision = true;
         self
     }
 
-    /// Sets the reporter that receives progress after each batch and epoch; [`PrintLines`] by default.
+    /// Sets the reporter that receives progress after each batch and epoch; [`PrintLines`] by
+    /// default.
     pub fn report(mut self, report: impl Report + 'a) -> Self {
         self.report = Box::new(report);
         self
@@ -180,8 +181,9 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
     /// Trains.
     ///
     /// # Errors
-    /// When a setting is out of range, the model cannot process the images, a label is not among its
-    /// classes, training diverges, or the checkpoint cannot be written or belongs to another run.
+    /// When a setting is out of range, the model cannot process the images, a label is not among
+    /// its classes, training diverges, or the checkpoint cannot be written or belongs to another
+    /// run.
     pub fn run(self) -> Result<History> {
         plain(self.train())
     }
@@ -257,8 +259,8 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         .collect();
         ensure!(
             self.validation.is_some() || deciding.is_empty(),
-            "without validation batches there is nothing to decide by for {}: give the run some with \
-             validation(…), for example a part of the training set from Split::stratified",
+            "without validation batches there is nothing to decide by for {}: give the run some \
+             with validation(…), for example a part of the training set from Split::stratified",
             deciding.join(" and ")
         );
         Ok(())
@@ -293,16 +295,16 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         }
         ensure!(
             epoch == last,
-            "keep_best: {} does not hold the weights of epoch {epoch}, the best one so far, and the \
-             checkpoint has those of epoch {last} only; remove the checkpoint to train anew, or resume \
-             without keep_best",
+            "keep_best: {} does not hold the weights of epoch {epoch}, the best one so far, and \
+             the checkpoint has those of epoch {last} only; remove the checkpoint to train anew, \
+             or resume without keep_best",
             path.display()
         );
         *best = Some(BestWeights::of(self.vs, epoch)?);
         save_weights(self.vs, path)
     }
 
-    /// Whether early stopping ends the run here.
+    /// Returns whether early stopping ends the run here.
     fn has_stopped(&self, history: &History) -> Result<bool> {
         let Some(patience) = self.patience.filter(|_| !history.epochs().is_empty()) else {
             return Ok(false);

@@ -102,7 +102,8 @@ pub enum Measure {
 
 /// The epochs of one run, in order.
 ///
-/// A history shows itself as a table, [plots](History::plot) its curves, and is saved as JSON or CSV.
+/// A history shows itself as a table, [plots](History::plot) its curves, and is saved as JSON or
+/// CSV.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     epochs: Vec<EpochRecord>,
@@ -330,8 +331,8 @@ impl History {
     /// The history as JSON, every number in full precision.
     ///
     /// # Errors
-    /// When a number is not finite. JSON has no NaN, and it must not be read back as a value that was
-    /// not measured.
+    /// When a number is not finite. JSON has no NaN, and it must not be read back as a value that
+    /// was not measured.
     ///
     /// ```
     /// use mnist_kit::train::{EpochRecord, History};
@@ -351,8 +352,8 @@ impl History {
     /// Reads a history that [`to_json`](History::to_json) has written.
     ///
     /// # Errors
-    /// When the text is not such a history, its epochs are not numbered 1, 2, 3, …, or a number is out of
-    /// range.
+    /// When the text is not such a history, its epochs are not numbered 1, 2, 3, …, or a number is
+    /// out of range.
     pub fn from_json(text: &str) -> Result<History> {
         let history: History = serde_json::from_str(text).context("not a history in JSON")?;
         history.check()?;

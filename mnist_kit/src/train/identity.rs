@@ -29,7 +29,8 @@ pub(super) struct Identity {
     pub test: Option<BatchesDescription>,
 }
 
-/// The structure of a model: its `Debug` text, for what its variables do not tell, and its variables.
+/// The structure of a model: its `Debug` text, for what its variables do not tell, and its
+/// variables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ModelDescription {
     debug: String,
@@ -83,7 +84,8 @@ impl Identity {
         lines.extend((more > 0).then(|| format!("and {more} more")));
         ensure!(
             lines.is_empty(),
-            "it belongs to another run; remove it or name another file. These settings differ:\n  {}",
+            "it belongs to another run; remove it or name another file. These settings differ:\n  \
+             {}",
             lines.join("\n  ")
         );
         Ok(())

@@ -39,8 +39,8 @@ impl Loss {
     /// `logits` `[N, classes]` float32, `labels` `[N]` int64.
     ///
     /// # Errors
-    /// When the shapes or dtypes do not fit, a label is not among the classes, or the smoothing is out
-    /// of range.
+    /// When the shapes or dtypes do not fit, a label is not among the classes, or the smoothing is
+    /// out of range.
     ///
     /// ```
     /// use mnist_kit::train::Loss;
@@ -71,8 +71,8 @@ impl Loss {
         Ok(())
     }
 
-    /// [`of`](Loss::of) for settings and labels that have been checked. Looking at the labels of each
-    /// batch would make a GPU wait.
+    /// [`of`](Loss::of) for settings and labels that have been checked. Looking at the labels of
+    /// each batch would make a GPU wait.
     pub(super) fn compute(&self, logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
         match *self {
             Loss::CrossEntropy { label_smoothing } => {

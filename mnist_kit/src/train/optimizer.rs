@@ -32,7 +32,8 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// Creates SGD with this learning rate, without momentum and weight decay, as `torch.optim.SGD`.
+    /// Creates SGD with this learning rate, without momentum and weight decay, as
+    /// `torch.optim.SGD`.
     pub fn new(lr: f64) -> Sgd {
         Sgd { lr, momentum: 0.0, weight_decay: 0.0 }
     }
@@ -71,7 +72,8 @@ impl Adam {
         Adam { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 }
     }
 
-    /// Sets the decay rates of the running means of the gradient and of its square, each 0 ≤ value < 1.
+    /// Sets the decay rates of the running means of the gradient and of its square, each 0 ≤ value
+    /// < 1.
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Adam {
         self.betas = (beta1, beta2);
         self
@@ -100,7 +102,8 @@ impl AdamW {
         AdamW(Adam::new(lr).weight_decay(0.01))
     }
 
-    /// Sets the decay rates of the running means of the gradient and of its square, each 0 ≤ value < 1.
+    /// Sets the decay rates of the running means of the gradient and of its square, each 0 ≤ value
+    /// < 1.
     pub fn betas(self, beta1: f64, beta2: f64) -> AdamW {
         AdamW(self.0.betas(beta1, beta2))
     }
@@ -148,7 +151,8 @@ impl OptimizerConfig {
     /// let vs = nn::VarStore::new(Device::Cpu);
     /// let layer = linear(vs.root(), 3, 1);
     /// let mut optimizer = Adam::new(1e-2).build(&vs)?;
-    /// let loss = || Tensor::ones([1, 3], (Kind::Float, Device::Cpu)).apply(&layer).square().sum(Kind::Float);
+    /// let ones = Tensor::ones([1, 3], (Kind::Float, Device::Cpu));
+    /// let loss = || ones.apply(&layer).square().sum(Kind::Float);
     /// let before = loss().double_value(&[]);
     /// for _ in 0..100 {
     ///     optimizer.zero_grad();
@@ -260,8 +264,8 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Sets the learning rate of the parameters whose names begin with `prefix`, as a multiple of the
-    /// optimizer's, so that it follows the same schedule.
+    /// Sets the learning rate of the parameters whose names begin with `prefix`, as a multiple of
+    /// the optimizer's, so that it follows the same schedule.
     ///
     /// # Errors
     /// When no parameter is called so, or the factor is negative or not finite.
@@ -297,8 +301,8 @@ impl Optimizer {
         Ok(())
     }
 
-    /// The state by name: `<parameter>.<number>` for the tensors of a parameter, `<parameter>.steps` for
-    /// its number of steps, `lr` for the learning rate.
+    /// The state by name: `<parameter>.<number>` for the tensors of a parameter,
+    /// `<parameter>.steps` for its number of steps, `lr` for the learning rate.
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut state = BTreeMap::from([("lr".to_string(), Tensor::f_from_slice(&[self.lr])?)]);
         for parameter in &self.parameters {
@@ -315,8 +319,8 @@ impl Optimizer {
     /// Restores a state that [`state`](Optimizer::state) has returned, perhaps in another process.
     ///
     /// # Errors
-    /// When the state belongs to other parameters or to another kind of optimizer; nothing is changed
-    /// then.
+    /// When the state belongs to other parameters or to another kind of optimizer; nothing is
+    /// changed then.
     pub fn set_state(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         plain(self.try_set_state(state))
     }
@@ -339,8 +343,8 @@ impl Optimizer {
             ensure!(
                 (0..=MOST_STEPS).contains(&steps)
                     && (tensors.len() == kept || (tensors.is_empty() && steps == 0)),
-                "the optimizer state of {name} has {} tensors after {steps} steps, expected {kept}: \
-                 it is that of another kind of optimizer",
+                "the optimizer state of {name} has {} tensors after {steps} steps, expected \
+                 {kept}: it is that of another kind of optimizer",
                 tensors.len()
             );
             for tensor in &tensors {
@@ -372,8 +376,8 @@ impl Optimizer {
         for (name, tensor) in vs.variables() {
             ensure!(
                 finite(&tensor)?,
-                "the variable {name} is no longer finite: training diverged at learning rate {}; try a \
-                 smaller one",
+                "the variable {name} is no longer finite: training diverged at learning rate {}; \
+                 try a smaller one",
                 self.lr
             );
         }
@@ -381,8 +385,8 @@ impl Optimizer {
             for tensor in &parameter.state {
                 ensure!(
                     finite(tensor)?,
-                    "the optimizer's state of {} is no longer finite: training diverged at learning rate \
-                     {}; try a smaller one",
+                    "the optimizer's state of {} is no longer finite: training diverged at \
+                     learning rate {}; try a smaller one",
                     parameter.name,
                     self.lr
                 );

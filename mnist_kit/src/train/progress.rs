@@ -20,7 +20,7 @@ pub struct BatchRecord {
 }
 
 impl BatchRecord {
-    /// Whether the batch number is a multiple of `count`; never for a count of 0.
+    /// Returns whether the batch number is a multiple of `count`; `false` for a count of 0.
     pub fn every(&self, count: usize) -> bool {
         count > 0 && self.batch.is_multiple_of(count)
     }

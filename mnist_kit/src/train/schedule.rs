@@ -18,9 +18,9 @@ pub enum Unit {
 
 /// The learning rate as a function of the progress of a run, starting from the optimizer's.
 ///
-/// A schedule has no state: its value follows from the step and from the validation losses so far, so
-/// a run that resumes from a checkpoint follows the same curve. Formulas and defaults are those of
-/// `torch.optim.lr_scheduler`.
+/// A schedule has no state: its value follows from the step and from the validation losses so far,
+/// so a run that resumes from a checkpoint follows the same curve. Formulas and defaults are those
+/// of `torch.optim.lr_scheduler`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
@@ -34,8 +34,8 @@ pub enum Schedule {
         /// Factor, above 0.
         gamma: f64,
     },
-    /// Along half a cosine from the optimizer's learning rate to 0 (`CosineAnnealingLR`, `T_max` the
-    /// whole run).
+    /// Along half a cosine from the optimizer's learning rate to 0 (`CosineAnnealingLR`, `T_max`
+    /// the whole run).
     Cosine {
         /// The interval between two changes.
         unit: Unit,

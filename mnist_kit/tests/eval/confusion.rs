@@ -9,7 +9,7 @@ fn classes_and_names_are_checked() {
     assert!(ConfusionMatrix::new(&[0], &[2], 2).is_err());
     assert!(ConfusionMatrix::new(&[-1], &[0], 2).is_err());
     let matrix = ConfusionMatrix::new(&[0], &[1], 2).unwrap();
-    let wrong = message(matrix.with_class_names(&["Dress".to_string()]));
+    let wrong = message(matrix.with_class_names(["Dress"]));
     assert!(wrong.contains("1 names for 2 classes"), "{wrong}");
 }
 
