@@ -13,7 +13,7 @@ use tch::{Tensor, nn};
 
 /// An optimizer's kind and settings. Made from [`Sgd`], [`Adam`] or [`AdamW`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum OptimizerConfig {
     /// Stochastic gradient descent.
     Sgd(Sgd),

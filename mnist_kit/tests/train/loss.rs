@@ -17,7 +17,7 @@ fn a_label_that_is_no_class_is_refused() {
         for wrong in [-100i64, -1, 3] {
             let error = message(loss.of(&logits, &Tensor::from_slice(&[0, wrong])));
             assert!(
-                error.contains("expected 0 to 2: the logits have 3 classes"),
+                error.contains("is not among the model's 3 classes"),
                 "{loss:?} {wrong}: {error}"
             );
         }
@@ -47,7 +47,7 @@ fn shapes_and_dtypes_are_checked_before_libtorch_sees_them() {
                 "labels are Int64 [1] on the CPU for logits [2, 3]",
             ),
             (logits.flatten(0, -1), labels.copy(), "logits are Float [6] on the CPU"),
-            (logits.narrow(1, 0, 0), labels.copy(), "the logits have 0 classes"),
+            (logits.narrow(1, 0, 0), labels.copy(), "the model's 0 classes"),
         ] {
             let error = message(loss.of(&logits, &labels));
             assert!(error.contains(expected), "{loss:?}: {error}");
