@@ -73,7 +73,7 @@ fn an_infinite_optimizer_state_does_not_replace_a_good_checkpoint() -> Result<()
     let vs = nn::VarStore::new(Device::Cpu);
     let model = Steep(vs.root().zeros("weight", &[10]));
     let error = message(fit(&model, &vs, &train).checkpoint(&path).report(Silent).run());
-    assert!(error.contains("the optimizer's state of weight is no longer finite"), "{error}");
+    assert!(error.contains("weight is no longer finite"), "{error}");
     assert!(!path.exists());
     Ok(())
 }
