@@ -282,7 +282,7 @@ impl Figure {
     /// Heights of title, caption and note with the margins above and below them.
     fn bands(&self) -> [f64; 3] {
         let lines = self.caption.iter().flat_map(|caption| caption.lines()).count();
-        // A drawing without a margin of its own gets one where a text stands.
+        // A drawing without a margin of its own gets one around its texts.
         let edge = theme::MARGIN - self.margin;
         let below = if lines > 0 || self.note.is_some() { edge } else { 0.0 };
         [

@@ -15,7 +15,7 @@ fn a_grid_names_the_classes() -> Result<()> {
     assert!((0..10).all(|digit| writes(&svg, &digit.to_string())));
     // Fewer images than cells: the other cells stay empty.
     assert_eq!(count(&image_grid(&split(3), 2, 5)?.to_svg()?, whole), 3);
-    // The highest grids leave room for what stands around them.
+    // The tallest grids leave room for title, caption and note.
     let high =
         image_grid(&split(300), 100, 3)?.title("title").caption("caption").note(Some("note"));
     high.to_svg()?;
