@@ -342,7 +342,7 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
     fn repeatable_probe(&self) -> Result<Option<Tensor>> {
         let (first, second) = (self.probe()?, self.probe()?);
         let difference = first.f_sub(&second)?.f_abs()?.f_max()?.f_double_value(&[])?;
-        Ok(Some(first).filter(|_| difference < 1e-4))
+        Ok((difference < 1e-4).then_some(first))
     }
 
     /// Trains one epoch, measures it and adds it to the history.

@@ -129,8 +129,11 @@ fn set_variables_except(
     }
     let extra: Vec<String> =
         found.iter().map(|(name, tensor)| format!("extra {name} {:?}", tensor.size())).collect();
-    let problems: Vec<String> =
-        [misshapen, missing, extra].iter().filter(|list| !list.is_empty()).map(shortened).collect();
+    let problems: Vec<String> = [misshapen, missing, extra]
+        .iter()
+        .filter(|list| !list.is_empty())
+        .map(|list| shortened(list))
+        .collect();
     ensure!(problems.is_empty(), "{}", problems.join("; "));
     ensure!(!pairs.is_empty(), "the store is empty: build the model before loading its weights");
     let _no_grad = tch::no_grad_guard();
@@ -141,7 +144,7 @@ fn set_variables_except(
 }
 
 /// Joins the first few of a list of problems, and counts the others.
-fn shortened(problems: &Vec<String>) -> String {
+fn shortened(problems: &[String]) -> String {
     const SHOWN: usize = 10;
     let mut text = problems.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
     if problems.len() > SHOWN {

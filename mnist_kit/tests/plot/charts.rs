@@ -169,7 +169,7 @@ proptest! {
 fn classes_are_written_by_name() -> Result<()> {
     // Long names below an axis are turned, so that none is left out.
     for figure in [
-        confusion(10).with_class_names(&names())?.plot()?,
+        confusion(10).with_class_names(names())?.plot()?,
         fashion(prediction(9, 0, 10)).plot()?,
         Bars::new("Class", "Images", names()).series("train", [5800.0; 10]).plot()?,
     ] {

@@ -19,17 +19,18 @@ fn cells() {
     let images = Tensor::rand([4, 1, 28, 28], (Kind::Float, Device::Cpu));
     let learned = Learned { name: "bias", value: 0.5 };
     let (count, fraction, words) = (3i64, 0.5f64, vec!["a", "b"]);
-    (Tensor::from_slice(&[0.25f32, 0.75])).evcxr_display();
+    Tensor::from_slice(&[0.25f32, 0.75]).evcxr_display();
     (images).evcxr_display();
+    #[allow(clippy::needless_borrow, reason = "a cell may end in a reference")]
     (&images).evcxr_display();
     (images.size()).evcxr_display();
     (count).evcxr_display();
     (fraction * 2.0).evcxr_display();
     (words).evcxr_display();
     ("text").evcxr_display();
-    ((1u8, true)).evcxr_display();
+    (1u8, true).evcxr_display();
     (learned).evcxr_display();
-    (()).evcxr_display();
+    ().evcxr_display();
     // A type with a display of its own keeps it.
     (Table::new(["a"])).evcxr_display();
 }
