@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use image::GrayImage;
 use mnist_kit::data::Mnist;
 use mnist_kit::model::{Backbone, Mlp};
+use mnist_kit::train::History;
 use mnist_kit::weights::{load_weights, save_weights};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -114,10 +115,11 @@ fn an_interrupted_run_leaves_a_checkpoint_to_go_on_from() -> Result<()> {
 }
 
 /// How many epochs a checkpoint holds.
-fn read_history(checkpoint: &Path) -> Result<i64> {
+fn read_history(checkpoint: &Path) -> Result<usize> {
     let tensors = Tensor::read_safetensors(checkpoint)?;
-    let history = tensors.iter().find(|(name, _)| name == "history").context("no history")?;
-    Ok(history.1.size()[0])
+    let history = tensors.into_iter().find(|(name, _)| name == "history").context("no history")?;
+    let text = String::from_utf8(Vec::<u8>::try_from(history.1)?)?;
+    Ok(History::from_json(&text)?.epochs().len())
 }
 
 #[test]
@@ -148,7 +150,7 @@ fn trained_weights_read_pictures() -> Result<()> {
     std::fs::write(folder.path().join("words.txt"), "seven")?;
     let output = run(&["predict", "--weights", "out/mlp.safetensors", "words.txt", "light.png"])?;
     let message = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && message.contains("words.txt is no picture"), "{message}");
+    assert!(!output.status.success() && message.contains("words.txt is not a picture"), "{message}");
     assert!(String::from_utf8(output.stdout)?.contains("light.png: "), "the others are answered");
 
     let output =
