@@ -150,7 +150,10 @@ fn trained_weights_read_pictures() -> Result<()> {
     std::fs::write(folder.path().join("words.txt"), "seven")?;
     let output = run(&["predict", "--weights", "out/mlp.safetensors", "words.txt", "light.png"])?;
     let message = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && message.contains("words.txt is not a picture"), "{message}");
+    assert!(
+        !output.status.success() && message.contains("words.txt is not a picture"),
+        "{message}"
+    );
     assert!(String::from_utf8(output.stdout)?.contains("light.png: "), "the others are answered");
 
     let output =
