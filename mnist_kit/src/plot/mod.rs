@@ -31,6 +31,7 @@
 mod bars;
 mod confidence;
 mod confusion;
+mod fit;
 mod grid;
 mod history;
 mod lines;
