@@ -117,7 +117,9 @@ def reported_by_evcxr(evidence: Evidence) -> Failure | None:
     first = evidence.errors[0]
     said = first.get("evalue", "")
     if "Subprocess terminated with status" in said:
-        return failure("ProcessEnded", f"The process of the cells has ended. {said}", LOST)
+        panics = [panic_failure(panic, evidence.code).traceback for panic in evidence.panics]
+        more = [line for lines in panics for line in lines]
+        return failure("ProcessEnded", f"The process of the cells has ended. {said}", *more, LOST)
     traceback = [line for error in evidence.errors for line in error.get("traceback", [])]
     return Failure(first.get("ename", "Error"), COLORS.sub("", said), traceback)
 
@@ -174,6 +176,13 @@ def panic(evidence: Evidence) -> Failure | None:
         if not threads:
             return failure("Panic", last_line(evidence.stderr) or "the cell has panicked")
     return panic_failure(threads[0], evidence.code) if threads else None
+
+
+def caught_panics(evidence: Evidence) -> list[Failure]:
+    """The panics that a cell has caught itself: they are no errors, but they are shown."""
+    if evidence.answer != "ok" or evidence.panicked:
+        return []
+    return [panic_failure(panic, evidence.code) for panic in evidence.panics if panic.get("main")]
 
 
 def panic_failure(panic: dict, code: str) -> Failure:

@@ -27,6 +27,10 @@ class Limit:
         """Counts text that is not shown in any case."""
         self.printed += size
 
+    def count_at_least(self, size: int) -> None:
+        """Takes the relay's count, which includes what it has not passed on."""
+        self.printed = max(self.printed, size)
+
     def note(self) -> str | None:
         """Returns the line that tells the reader, once the limit is reached, and only once."""
         if self.said or self.printed <= MOST:

@@ -301,6 +301,9 @@ class Companion:
         evidence.waiting = answer.get("waiting") if answer else None
         evidence.replaced = self.relay.process_ended
         self.show_live(cell, everything=True)
+        for panic in judge.caught_panics(evidence):
+            content = {"name": "stderr", "text": "\n".join(panic.traceback) + "\n"}
+            self.front.publish("stream", content, cell.request)
 
     async def quiet(self, seconds: float, limit: float) -> None:
         """Waits until evcxr has published no text for some time."""
@@ -421,7 +424,7 @@ class Companion:
                 # A cell without stdout cannot tell evcxr that it has ended.
                 self.loop.call_later(BLIND_PATIENCE, self.end_blind, cell)
             case "limit":
-                cell.limit.count(event.get("bytes", 0))
+                cell.limit.count_at_least(event.get("bytes", 0))
                 self.check_limit(cell)
             case "live" | "stopped":
                 cell.lives.append(event)
@@ -592,11 +595,9 @@ class Companion:
         """Shows the live message that is due at this place of the text, or all that wait."""
         while cell.lives:
             event = cell.lives.popleft()
+            # The kit itself says where it has stopped.
             if event["event"] == "live":
                 self.front.publish(*cell.displays.message(event), cell.request)
-            else:
-                line = f"Stopped at {event.get('at')}. All variables are kept.\n"
-                self.front.publish("stream", {"name": "stdout", "text": line}, cell.request)
             if not everything:
                 return
 

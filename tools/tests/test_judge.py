@@ -2,7 +2,7 @@
 
 import pytest
 
-from companion.judge import Evidence, late_panic, verdict
+from companion.judge import Evidence, caught_panics, late_panic, verdict
 
 RAN = {"runs": 1, "completions": 1}
 MAIN = {"message": "index out of bounds", "at": "numbers[7]", "line": 9, "main": True}
@@ -68,6 +68,17 @@ def test_a_panic_names_the_line_of_the_cell():
     # The same line twice, or one of a crate: there is no number to be had.
     found = verdict(Evidence(code="numbers[7]\nnumbers[7]", **RAN, panicked=True, panics=[MAIN]))
     assert found.traceback[1] == "   at: numbers[7]"
+
+
+def test_a_panic_that_the_cell_has_caught_is_shown():
+    (caught,) = caught_panics(Evidence(**RAN, panics=[MAIN, THREAD]))
+    assert caught.evalue == "index out of bounds"
+    assert not caught_panics(Evidence(**RAN, panicked=True, panics=[MAIN]))
+
+
+def test_a_panic_that_ends_the_process_is_told():
+    found = verdict(Evidence(answer="error", errors=[DIED], runs=1, panics=[MAIN]))
+    assert "Panic: index out of bounds" in found.traceback
 
 
 def test_a_panic_of_which_the_cell_has_hidden_the_message_takes_the_end_of_stderr():

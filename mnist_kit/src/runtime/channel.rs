@@ -37,21 +37,22 @@ pub(crate) fn send_in_order(message: &Value) {
     }
 }
 
-/// Sends a message at once, even if the cell holds the lock of its output or has closed it; does
-/// nothing without a relay.
+/// Sends a message at once, even if the cell holds the lock of its output or has closed it; returns
+/// whether there is a relay that has received it.
 #[cfg(unix)]
-pub(super) fn send_at_once(message: &Value) {
+pub(super) fn send_at_once(message: &Value) -> bool {
     use std::os::fd::FromRawFd;
     use std::os::unix::net::UnixDatagram;
-    if let Some(descriptor) = own_relay() {
-        // Safety: the relay opened the descriptor for its messages. It is not closed here.
-        let socket = std::mem::ManuallyDrop::new(unsafe { UnixDatagram::from_raw_fd(descriptor) });
-        let _ = socket.send(message.to_string().as_bytes());
-    }
+    let Some(descriptor) = own_relay() else { return false };
+    // Safety: the relay opened the descriptor for its messages. It is not closed here.
+    let socket = std::mem::ManuallyDrop::new(unsafe { UnixDatagram::from_raw_fd(descriptor) });
+    socket.send(message.to_string().as_bytes()).is_ok()
 }
 
 #[cfg(not(unix))]
-pub(super) fn send_at_once(_message: &Value) {}
+pub(super) fn send_at_once(_message: &Value) -> bool {
+    false
+}
 
 /// The descriptor for messages, if this process has a relay.
 fn own_relay() -> Option<RawFd> {

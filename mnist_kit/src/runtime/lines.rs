@@ -7,6 +7,9 @@ use std::io;
 /// Begins a line that carries a message of the kit as JSON.
 pub(super) const MESSAGE: &str = "\x1eMNIST_KIT ";
 
+/// Marks the place of a message in the text: the companion receives them on different ways.
+pub(super) const PLACE: &str = "\x1eMNIST_KIT\n";
+
 /// Ends a line that the cell has not finished: the companion removes it with the line break, so
 /// that the next line continues this one. evcxr hands on whole lines only.
 const UNFINISHED: &str = "\x1e\n";
@@ -50,8 +53,10 @@ impl Marker {
 /// A piece of output.
 #[derive(Debug, PartialEq)]
 pub(super) enum Piece<'a> {
-    /// Whole lines, to be passed on as they are.
+    /// Whole lines that the cell has printed.
     Text(&'a str),
+    /// Whole lines that evcxr acts on, such as content of a MIME type; to be passed on as they are.
+    Evcxr(&'a str),
     /// The JSON of a message of the kit.
     Message(&'a str),
     /// A marker, which is due to be passed on as a line.
@@ -122,27 +127,36 @@ impl Lines {
         text: &str,
         sink: &mut impl FnMut(Piece<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let (mut start, mut position) = (0, 0);
+        fn whole(lines: &str, for_evcxr: bool) -> Piece<'_> {
+            if for_evcxr { Piece::Evcxr(lines) } else { Piece::Text(lines) }
+        }
+        let (mut start, mut position, mut for_evcxr) = (0, 0, false);
         for line in text.split_inclusive('\n') {
             let begin = position;
             position += line.len();
             let bare = line.strip_suffix('\n').unwrap_or(line);
             // evcxr does not see this either.
             let bare = bare.strip_suffix('\r').unwrap_or(bare);
-            let Some((head, special)) = self.special(bare) else { continue };
-            if start < begin {
-                sink(Piece::Text(&text[start..begin]))?;
+            let is_for_evcxr = self.in_content || bare.starts_with("EVCXR_");
+            let special = self.special(bare);
+            if special.is_none() && is_for_evcxr == for_evcxr {
+                continue;
             }
+            if start < begin {
+                sink(whole(&text[start..begin], for_evcxr))?;
+            }
+            (start, for_evcxr) = (begin, is_for_evcxr);
+            let Some((head, special)) = special else { continue };
             start = position;
             if !head.is_empty() {
                 sink(Piece::Text(&format!("{head}{UNFINISHED}")))?;
             }
             match special {
-                Piece::Text(rest) => sink(Piece::Text(&format!("{rest}\n")))?,
+                Piece::Evcxr(rest) => sink(Piece::Evcxr(&format!("{rest}\n")))?,
                 Piece::Marker(marker) => {
                     // evcxr would take the marker as content.
                     if std::mem::take(&mut self.in_content) && marker == Marker::Complete {
-                        sink(Piece::Text(&format!("{END_CONTENT}\n")))?;
+                        sink(Piece::Evcxr(&format!("{END_CONTENT}\n")))?;
                     }
                     sink(Piece::Marker(marker))?;
                 }
@@ -150,7 +164,7 @@ impl Lines {
             }
         }
         if start < position {
-            sink(Piece::Text(&text[start..]))?;
+            sink(whole(&text[start..], for_evcxr))?;
         }
         Ok(())
     }
@@ -172,7 +186,7 @@ impl Lines {
         let mime = rest.strip_prefix(BEGIN_CONTENT);
         self.in_content = mime.is_some_and(|mime| !mime.is_empty() && !mime.starts_with(' '));
         let is_command = self.in_content || rest.starts_with(INPUT_REQUEST);
-        (is_command && !head.is_empty()).then_some((head, Piece::Text(rest)))
+        (is_command && !head.is_empty()).then_some((head, Piece::Evcxr(rest)))
     }
 }
 
@@ -185,7 +199,7 @@ mod tests {
     fn collected(text: &mut String) -> impl FnMut(Piece<'_>) -> io::Result<()> {
         |piece| {
             match piece {
-                Piece::Text(lines) => *text += lines,
+                Piece::Text(lines) | Piece::Evcxr(lines) => *text += lines,
                 Piece::Message(json) => *text += &format!("[{json}]\n"),
                 Piece::Marker(marker) => *text += &format!("<{marker:?}>\n"),
             }
@@ -232,6 +246,21 @@ mod tests {
             fed(&[b"EVCXR_BEGIN_CONTENT text/plain\nEVCXR_EXECUTION_COMPLETE\n\x1eMNIST_KIT {}\n"]),
             "EVCXR_BEGIN_CONTENT text/plain\nEVCXR_END_CONTENT\n<Complete>\n[{}]\n"
         );
+    }
+
+    #[test]
+    fn lines_for_evcxr_are_told_from_text() {
+        let output = "a\nb\nEVCXR_BEGIN_CONTENT text/plain\nc\nd\nEVCXR_END_CONTENT\ne\n\
+                      EVCXR_INPUT_REQUEST:x\nf EVCXR_BEGIN_CONTENT text/plain\ng\n";
+        let mut texts = String::new();
+        let collect = |piece: Piece<'_>| {
+            if let Piece::Text(text) = piece {
+                texts += text;
+            }
+            Ok(())
+        };
+        Lines::default().feed(output.as_bytes(), collect).unwrap();
+        assert_eq!(texts, "a\nb\ne\nf \x1e\n");
     }
 
     #[test]

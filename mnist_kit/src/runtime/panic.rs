@@ -65,7 +65,9 @@ pub(crate) fn install() {
             return;
         }
         let report = PanicReport::of(panic, source.as_deref());
-        report.send();
+        if report.send() {
+            return;
+        }
         eprintln!("{report}");
         // evcxr reports the end of a cell without waiting for its stderr: without a pause the
         // message appears under the next cell.
@@ -99,8 +101,8 @@ impl PanicReport {
         PanicReport { message, at, line }
     }
 
-    /// Tells the kernel's companion, if there is one.
-    fn send(&self) {
+    /// Tells the kernel's companion, which shows the panic; returns whether there is one.
+    fn send(&self) -> bool {
         const MOST: usize = 8000;
         let message: String = self.message.chars().take(MOST).collect();
         let at: Option<String> = self.at.as_ref().map(|at| at.chars().take(MOST / 4).collect());
@@ -111,7 +113,7 @@ impl PanicReport {
             "line": self.line,
             "thread": std::thread::current().name(),
             "main": is_main_thread(),
-        }));
+        }))
     }
 }
 

@@ -12,7 +12,7 @@
 use super::channel::RELAY;
 use super::descriptors::{self, Standard};
 use super::flusher::Flusher;
-use super::lines::{COMPLETE_LINE, Lines, Marker, Piece};
+use super::lines::{COMPLETE_LINE, Lines, Marker, PLACE, Piece};
 use super::stop::STOP_FD;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,6 +39,13 @@ const CHECK: Duration = Duration::from_secs(1);
 
 /// A companion that reads nothing for so long is given up, so that a cell does not wait forever.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The most text of an execution that is passed on, in bytes. The companion shows less and says so;
+/// a cell that prints without end must not fill evcxr's memory.
+const MOST_TEXT: usize = 11_000_000;
+
+/// How long the answer to a ping waits for the end of the execution.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// The most bytes that are read at once.
 const CHUNK: usize = 1 << 18;
@@ -65,6 +72,10 @@ struct Relay {
     flusher: Flusher,
     /// An eventfd, readable while the cell is asked to stop.
     stop: File,
+    /// The thread that runs cells.
+    thread: libc::pid_t,
+    /// The bytes of text that the execution has printed.
+    text: AtomicUsize,
 }
 
 fn start(companion: UnixStream) -> io::Result<()> {
@@ -91,6 +102,9 @@ fn start(companion: UnixStream) -> io::Result<()> {
         companion: Mutex::new(Some(companion)),
         flusher: Flusher::start()?,
         stop,
+        // Safety: gettid has no requirements.
+        thread: unsafe { libc::gettid() },
+        text: AtomicUsize::new(0),
     });
     relay.send(&json!({ "event": "hello", "pid": std::process::id() }));
 
@@ -162,10 +176,28 @@ impl Relay {
                 Ok(Command::Stop) => drop((&self.stop).write_all(&1u64.to_ne_bytes())),
                 Ok(Command::Chdir { folder }) => drop(std::env::set_current_dir(folder)),
                 Ok(Command::Ping { number }) => {
-                    self.send(&json!({ "event": "pong", "number": number }));
+                    let waiting = self.settled();
+                    self.send(&json!({ "event": "pong", "number": number, "waiting": waiting }));
                 }
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Waits until the thread that runs cells waits for a command, and its output has been passed
+    /// on; returns whether it does wait, or `None` where the system does not tell.
+    ///
+    /// A cell can print the marker of its end and go on.
+    fn settled(&self) -> Option<bool> {
+        let started = Instant::now();
+        loop {
+            let waiting = reads_stdin(self.thread)?;
+            let passed_on = !descriptors::holds_bytes(PIPE.load(Ordering::SeqCst))
+                && !BUSY.load(Ordering::SeqCst);
+            if waiting && passed_on || started.elapsed() > SETTLING {
+                return Some(waiting);
+            }
+            thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -176,6 +208,7 @@ impl Relay {
         while let Ok(1..) = stdin.read_until(b'\n', &mut line) {
             if line.starts_with(COMMAND) {
                 let _ = (&self.stop).read(&mut [0; 8]);
+                self.text.store(0, Ordering::SeqCst);
                 self.flusher.begin();
                 self.send(&json!({ "event": "run" }));
             }
@@ -254,10 +287,16 @@ impl Output {
 
     fn pass(&mut self, piece: Piece<'_>) -> io::Result<()> {
         match piece {
-            Piece::Text(text) => self.stdout.write_all(text.as_bytes()),
+            Piece::Text(text) => {
+                if self.admits(text.len()) {
+                    self.stdout.write_all(text.as_bytes())?;
+                }
+                Ok(())
+            }
+            Piece::Evcxr(lines) => self.stdout.write_all(lines.as_bytes()),
             Piece::Message(json) if is_message(json) => {
                 self.relay.send_json(json);
-                Ok(())
+                self.stdout.write_all(PLACE.as_bytes())
             }
             Piece::Message(text) => self.stdout.write_all(format!("{text}\n").as_bytes()),
             Piece::Marker(marker) => {
@@ -273,6 +312,16 @@ impl Output {
                 self.stdout.write_all(format!("{}\n", marker.text()).as_bytes())
             }
         }
+    }
+
+    /// Counts text; returns whether it is passed on. Reports text that is not, a lot at a time.
+    fn admits(&self, bytes: usize) -> bool {
+        let before = self.relay.text.fetch_add(bytes, Ordering::SeqCst);
+        let after = before + bytes;
+        if after / MOST_TEXT > before / MOST_TEXT {
+            self.relay.send(&json!({ "event": "limit", "bytes": after }));
+        }
+        after <= MOST_TEXT
     }
 
     fn pass_urgent(&self) {
@@ -303,6 +352,14 @@ fn is_message(json: &str) -> bool {
     }
     serde_json::from_str(json)
         .is_ok_and(|Message { event }| matches!(event, "live" | "panic" | "stopped"))
+}
+
+/// Returns whether a thread of this process waits for standard input; `None` if unknown.
+fn reads_stdin(thread: libc::pid_t) -> Option<bool> {
+    // The number of the system call and its arguments, or `running`.
+    let call = std::fs::read_to_string(format!("/proc/self/task/{thread}/syscall")).ok()?;
+    let mut words = call.split_whitespace();
+    Some(words.next()?.parse() == Ok(libc::SYS_read) && words.next() == Some("0x0"))
 }
 
 /// Whether output has been taken from the pipe and not yet been passed on.

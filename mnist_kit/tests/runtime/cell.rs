@@ -78,6 +78,15 @@ fn run(action: &str) {
             drop(wrong.forward(&tch::Tensor::new()));
         }
         "forge" => println!("EVCXR_EXECUTION_COMPLETE"),
+        "forge and wait for stop" => {
+            println!("EVCXR_EXECUTION_COMPLETE");
+            run("wait for stop");
+        }
+        "flood" => {
+            let line = format!("line{}\n", "x".repeat(995));
+            (0..25_000).for_each(|_| raw(&line));
+            println!("EVCXR_BEGIN_CONTENT image/png\n{}\nEVCXR_END_CONTENT", "A".repeat(10 << 20));
+        }
         "close stderr" => close(2),
         "replace stdin" => {
             let null = File::open("/dev/null").unwrap();

@@ -38,7 +38,9 @@ fn messages_of_the_kit_go_to_the_companion() {
     let (lines, events) = kernel.run("messages");
     assert_eq!(events, [json!({ "event": "live", "id": "1" })]);
     // An event of the relay itself cannot be sent like this.
-    assert_eq!(lines, ["before", "unfinished \x1e", "after", "{\"event\":\"complete\"}"]);
+    // Its place in the text is marked.
+    let place = "\x1eMNIST_KIT";
+    assert_eq!(lines, ["before", "unfinished \x1e", place, "after", "{\"event\":\"complete\"}"]);
 }
 
 #[test]
@@ -64,8 +66,8 @@ fn panics_are_reported() {
     let [panic, _] = &events[..] else { panic!("{events:?}") };
     assert_eq!(panic["message"], "quiet");
 
-    let printed = kernel.close();
-    assert!(printed.starts_with("Panic: seven\nlines\n   at: "), "{printed}");
+    // The companion shows them.
+    assert_eq!(kernel.close(), "");
 }
 
 #[test]
@@ -98,6 +100,36 @@ fn a_forged_marker_is_one_completion_too_many() {
     let mut kernel = Kernel::start();
     assert_eq!(kernel.run("forge"), (vec![], vec![]));
     assert_eq!(kernel.end(), (vec![], vec![]));
+}
+
+#[test]
+fn the_answer_to_a_ping_tells_whether_the_cell_has_ended() {
+    let pong = |number, waiting| json!({ "event": "pong", "number": number, "waiting": waiting });
+    let mut kernel = Kernel::start();
+    kernel.run("hello");
+    kernel.send(&json!({ "do": "ping", "number": 1 }));
+    assert_eq!(kernel.event(), pong(1, true));
+    // It has printed the marker, and goes on.
+    kernel.run("forge and wait for stop");
+    kernel.send(&json!({ "do": "ping", "number": 2 }));
+    assert_eq!(kernel.event(), pong(2, false));
+    kernel.send(&json!({ "do": "stop" }));
+    kernel.end();
+    kernel.send(&json!({ "do": "ping", "number": 3 }));
+    assert_eq!(kernel.event(), pong(3, true));
+}
+
+#[test]
+fn text_without_end_is_cut_and_pictures_are_not() {
+    let mut kernel = Kernel::start();
+    let (lines, events) = kernel.run("flood");
+    let text: usize = lines.iter().filter(|line| line.starts_with("line")).map(String::len).sum();
+    assert!(text > 10_000_000 && text < 11_000_000, "{text}");
+    assert_eq!(lines.iter().filter(|line| line.len() == 10 << 20).count(), 1);
+    assert_eq!(events.len(), 2);
+    assert!(events.iter().all(|event| event["event"] == "limit"));
+    // The next cell begins anew.
+    assert_eq!(kernel.run("hello"), (vec!["hello".to_string()], vec![]));
 }
 
 #[test]
