@@ -5,6 +5,7 @@ import os
 import queue
 import time
 
+from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 import kernel
@@ -50,7 +51,9 @@ class Kernel:
         self.client = self.connect()
 
     def connect(self):
-        client = self.manager.client()
+        """Connects a client with a session of its own."""
+        client = BlockingKernelClient(connection_file=self.manager.connection_file)
+        client.load_connection_file()
         client.start_channels()
         client.wait_for_ready(timeout=START_LIMIT)
         return client

@@ -132,7 +132,9 @@ def test_closed_and_redirected_streams_are_errors(kernel, call):
 
 
 def test_closed_sockets_are_errors(kernel):
-    kernel.fails(C.format("for number in 3..2000 { close(number); }"), "RelayLost")
+    result = kernel.run(C.format("for number in 3..2000 { close(number); }"))
+    # It depends on what it notices first.
+    assert result.reply["ename"] in ("RelayLost", "ProcessEnded")
     kernel.fails("panic!()", "Panic")
 
 
@@ -261,12 +263,13 @@ def test_a_cell_that_prints_a_lot_is_no_error(kernel):
 def test_two_clients(kernel):
     other = kernel.connect()
     try:
-        mine, theirs = kernel.send("let mine: i64 = 1;"), other.execute("let theirs: i64 = 2;")
-        assert kernel.finish(mine).status == "ok"
-        reply = other.get_shell_msg(timeout=LIMIT)
-        assert (reply["parent_header"]["msg_id"], reply["content"]["status"]) == (theirs, "ok")
-        # Both see what the other does.
+        theirs = other.execute("let theirs: i64 = 2;")
+        # Each sees what the other does.
         kernel.read_until(lambda m: m["msg_type"] == "execute_input", theirs)
+        assert kernel.ok("let mine: i64 = 1;").status == "ok"
+        while (reply := other.get_shell_msg(timeout=LIMIT))["parent_header"]["msg_id"] != theirs:
+            assert reply["msg_type"] == "kernel_info_reply"
+        assert reply["content"]["status"] == "ok"
         assert kernel.ok("mine + theirs").value == "3"
     finally:
         other.stop_channels()
