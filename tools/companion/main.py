@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import dataclasses
 import os
@@ -15,11 +14,10 @@ import project
 import zmq.asyncio
 
 from companion import judge, stream
+from companion.cell import Cell
 from companion.evcxr import Evcxr
 from companion.front import Front
 from companion.judge import Evidence, Failure
-from companion.limits import Limit
-from companion.live import Displays
 from companion.relay import Relay, parent_of
 from companion.wire import log
 
@@ -42,33 +40,6 @@ FLOOD_PATIENCE = 60
 # Requests for execution that have arrived, but have not been read, when a cell fails.
 ARRIVING = 0.01
 STDERR_KEPT = 10_000
-
-
-@dataclasses.dataclass(eq=False)
-class Cell:
-    """An execute request, from its beginning until the next one."""
-
-    identities: list[bytes]
-    request: dict
-    loop: asyncio.AbstractEventLoop
-
-    def __post_init__(self) -> None:
-        content = self.request["content"]
-        self.evidence = Evidence(code=content.get("code", ""))
-        self.silent = bool(content.get("silent"))
-        self.counts = not self.silent and content.get("store_history", True)
-        self.stops_others = content.get("stop_on_error", True)
-        self.replied, self.idle = self.loop.create_future(), self.loop.create_future()
-        self.displays, self.limit = Displays(), Limit()
-        self.lives: collections.deque[dict] = collections.deque()
-        # Whether evcxr has the request, and whether the client has its answer.
-        self.sent = self.ended = False
-        self.due: asyncio.TimerHandle | None = None
-
-    @property
-    def id(self) -> str:
-        """The id of the request, which evcxr's messages name as their parent."""
-        return self.request["header"]["msg_id"]
 
 
 @dataclasses.dataclass
@@ -514,7 +485,7 @@ class Companion:
         """Hands on what evcxr publishes, with lines of text that come together in one message."""
         while True:
             first = await self.evcxr.iopub.socket.recv_multipart()
-            text = Text(self)
+            text = stream.Text(self.front.publish)
             for frames in (first, *self.evcxr.waiting_messages()):
                 if self.is_surplus(frames):
                     continue
@@ -536,7 +507,7 @@ class Companion:
             self.check_limit(cell)
         return True
 
-    def on_published(self, message: dict, text: Text) -> None:
+    def on_published(self, message: dict, text: stream.Text) -> None:
         """Handles one message of evcxr."""
         kind, content, cell = message["msg_type"], message["content"], self.cell
         parent = message["parent_header"].get("msg_id")
@@ -572,7 +543,7 @@ class Companion:
         elif kind != "execute_input":
             self.front.forward(message)
 
-    def on_text(self, cell: Cell, content: dict, text: Text) -> None:
+    def on_text(self, cell: Cell, content: dict, text: stream.Text) -> None:
         """Handles one line."""
         name, line = content["name"], content["text"]
         if name == "stdout":
@@ -587,7 +558,7 @@ class Companion:
         if not line:
             return
         if cell.limit.admit(len(line)):
-            text.add(name, line, cell)
+            text.add(name, line, cell.request)
         self.check_limit(cell)
 
     def check_limit(self, cell: Cell) -> None:
@@ -607,28 +578,6 @@ class Companion:
                 self.front.publish(*cell.displays.message(event), cell.request)
             if not everything:
                 return
-
-
-class Text:
-    """Collects lines that come together, to publish them in one message."""
-
-    def __init__(self, companion: Companion) -> None:
-        self.companion = companion
-        self.name, self.cell, self.lines = "", None, []
-
-    def add(self, name: str, line: str, cell: Cell) -> None:
-        """Adds a line to the message, or begins a new one."""
-        if (name, cell) != (self.name, self.cell):
-            self.flush()
-            self.name, self.cell = name, cell
-        self.lines.append(line)
-
-    def flush(self) -> None:
-        """Publishes the lines."""
-        if self.lines:
-            content = {"name": self.name, "text": "".join(self.lines)}
-            self.companion.front.publish("stream", content, self.cell.request)
-            self.lines = []
 
 
 @contextlib.contextmanager
