@@ -17,7 +17,6 @@ class Cell:
 
     identities: list[bytes]
     request: dict
-    loop: asyncio.AbstractEventLoop
 
     def __post_init__(self) -> None:
         content = self.request["content"]
@@ -25,12 +24,18 @@ class Cell:
         self.silent = bool(content.get("silent"))
         self.counts = not self.silent and content.get("store_history", True)
         self.stops_others = content.get("stop_on_error", True)
-        self.replied, self.idle = self.loop.create_future(), self.loop.create_future()
+        # Set once evcxr has answered, and once it has published all it has to.
+        loop = asyncio.get_running_loop()
+        self.replied, self.idle = loop.create_future(), loop.create_future()
         self.displays, self.limit = Displays(), Limit()
+        # Live messages that wait for their place in the text.
         self.lives: collections.deque[dict] = collections.deque()
         # Whether evcxr has the request, and whether the client has its answer.
         self.sent = self.ended = False
+        # When it is killed if it does not stop.
         self.due: asyncio.TimerHandle | None = None
+        # The number that Jupyter shows.
+        self.number = 0
 
     @property
     def id(self) -> str:

@@ -49,7 +49,9 @@ class Front:
         """Sends a message to all clients; the topic helps them to filter."""
         self.iopub.send(message, [message["header"]["msg_type"].encode()])
 
-    def reply(self, channel: Channel, identities: list[bytes], request: dict, content: dict) -> None:
+    def reply(
+        self, channel: Channel, identities: list[bytes], request: dict, content: dict
+    ) -> None:
         """Answers a request."""
         kind = request["header"]["msg_type"].replace("_request", "_reply")
         metadata = {"status": content["status"]} if "status" in content else None
