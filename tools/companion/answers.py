@@ -14,6 +14,8 @@ from companion.watch import Watch
 
 # The characters of stderr that are kept for the message of an error.
 STDERR_KEPT = 10_000
+# Seconds that a live message may come after the mark of its place.
+MARK_PATIENCE = 2
 
 
 @dataclasses.dataclass
@@ -99,7 +101,7 @@ class Answers:
                     continue
                 read = self.evcxr.iopub.read(frames)
                 if read:
-                    self.on_published(read[1], text)
+                    await self.on_published(read[1], text)
             text.flush()
             # Others get their turn, even if this never ends.
             await asyncio.sleep(0)
@@ -115,7 +117,7 @@ class Answers:
             self.watch.check_limit(cell)
         return True
 
-    def on_published(self, message: dict, text: stream.Text) -> None:
+    async def on_published(self, message: dict, text: stream.Text) -> None:
         """Handles one message of evcxr."""
         kind, content, cell = message["msg_type"], message["content"], self.watch.cell
         parent = message["parent_header"].get("msg_id")
@@ -123,7 +125,7 @@ class Answers:
             self.last_output = self.loop.time()
             if cell:
                 # evcxr knows the latest request only, and that may be one of the companion's own.
-                self.on_text(cell, content, text)
+                await self.on_text(cell, content, text)
             return
         text.flush()
         if parent in self.probes:
@@ -151,12 +153,13 @@ class Answers:
         elif kind != "execute_input":
             self.front.forward(message)
 
-    def on_text(self, cell: Cell, content: dict, text: stream.Text) -> None:
+    async def on_text(self, cell: Cell, content: dict, text: stream.Text) -> None:
         """Handles one line."""
         name, line = content["name"], content["text"]
         if name == "stdout":
             if stream.is_place(line):
                 text.flush()
+                await self.live_message(cell)
                 self.watch.show_live(cell)
                 return
             line = stream.clean(line)
@@ -168,3 +171,13 @@ class Answers:
         if cell.limit.admit(len(line)):
             text.add(name, line, cell.request)
         self.watch.check_limit(cell)
+
+    async def live_message(self, cell: Cell) -> None:
+        """Waits for the message that belongs to a mark, which the relay has sent before the mark.
+
+        A mark without a message is one that the cell itself has printed, and then none is trusted.
+        """
+        deadline = self.loop.time() + MARK_PATIENCE
+        while cell.marked and not cell.lives and not cell.ended and self.watch.relay.alive:
+            cell.marked = self.loop.time() < deadline
+            await asyncio.sleep(0.001)

@@ -30,6 +30,8 @@ class Cell:
         self.displays, self.limit = Displays(), Limit()
         # Live messages that wait for their place in the text.
         self.lives: collections.deque[dict] = collections.deque()
+        # Whether the marks of their places can be trusted.
+        self.marked = True
         # Whether evcxr has the request, and whether the client has its answer.
         self.sent = self.ended = False
         # When it is killed if it does not stop.

@@ -1,5 +1,6 @@
 """The companion with the real kernel. Most tests share one, as a start takes long."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -363,7 +364,7 @@ def test_clear(kernel):
 def test_commands_alone(kernel):
     kernel.ok(f':dep mnist_kit = {{ path = "{project.KIT}" }}')
     kernel.ok("// a comment")
-    assert "x" in kernel.ok('let x: i64 = 1;\n:vars').value + kernel.ok(":vars").value
+    assert kernel.ok(":show_deps").status == "ok"
 
 
 ASK = """println!("EVCXR_INPUT_REQUEST:Your name");
@@ -437,7 +438,7 @@ def test_the_end_of_jupyter_ends_the_kernel():
         "from kernels import Kernel\n"
         "kernel = Kernel()\n"
         "kernel.send('loop {}')\n"
-        "print(kernel.folder, flush=True)\n"
+        "print('\\nfolder', kernel.folder, flush=True)\n"
         "input()\n"
     )
     jupyter = subprocess.Popen(
@@ -447,7 +448,9 @@ def test_the_end_of_jupyter_ends_the_kernel():
         stdout=subprocess.PIPE,
         text=True,
     )
-    folder = jupyter.stdout.readline().strip()
+    # evcxr prints as well.
+    (line,) = itertools.islice((line for line in jupyter.stdout if line.startswith("folder ")), 1)
+    folder = line.removeprefix("folder ").strip()
     assert os.path.exists(folder)
     jupyter.kill()
     jupyter.communicate()

@@ -76,6 +76,16 @@ def test_a_live_message_without_a_mark_comes_with_the_end(kernel):
     assert kinds(kernel.ok(code(["event", live])))[2:] == ["display_data", "idle"]
 
 
+def test_a_mark_waits_for_its_message(kernel):
+    live = {"event": "live", "id": "a", "data": {"text/plain": "1"}}
+    place = ["text", "\x1eMNIST_KIT\n"]
+    steps = [["text", "a\n"], place, ["text", "b\n"], ["sleep", 0.1], ["event", live]]
+    assert kinds(kernel.ok(code(*steps)))[2:] == ["a\n", "display_data", "b\n", "idle"]
+    # Marks of the cell's own have no messages, and do not take forever.
+    result = kernel.ok(code(*[place] * 100, ["text", "c\n"]))
+    assert kinds(result)[2:] == ["c\n", "idle"]
+
+
 def test_errors_and_aborted_cells(kernel):
     panic = {"event": "panic", "message": "no", "main": True}
     steps = [["event", panic], ["event", {"event": "panicked"}], ["sleep", 0.2]]

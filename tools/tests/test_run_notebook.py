@@ -76,7 +76,7 @@ LIVE = """{
         std::thread::sleep(pause);
         bar.advance(1);
     }
-}"""
+};"""
 
 
 def test_a_notebook_that_passes_is_updated_in_place_without_traces_of_the_machine(tmp_path):
