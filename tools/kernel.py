@@ -1,8 +1,9 @@
 """What Jupyter starts for the kernel: evcxr in a private copy of the warmed build folder.
 
-The process that Jupyter starts becomes evcxr, so signals, exit code and interrupts are evcxr's own. A guard, forked
-off before, waits for it to end in whatever way, ends what it left running and removes the folder. Should the guard be
-killed too, the next kernel to start finds the folder without a living owner and does the same.
+The process that Jupyter starts becomes the companion (companion/), which starts evcxr. A guard,
+forked off before, waits for it to end in whatever way, ends what it left running and removes the
+folder. Should the guard be killed too, the next kernel to start finds the folder without a living
+owner and does the same.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import template
 
 
 def main() -> None:
-    """Makes the folder, starts the guard, becomes evcxr."""
+    """Makes the folder, starts the guard, becomes the companion."""
     if len(sys.argv) != 2:
         raise project.Problem("usage: kernel.py CONNECTION_FILE")
     evcxr = project.evcxr()
@@ -34,7 +35,9 @@ def main() -> None:
         folder, lock = claim()
     guard(folder, lock)
     variables = template.environment_variables() | {"EVCXR_TMPDIR": str(folder)}
-    os.execve(evcxr, [str(evcxr), "--control_file", sys.argv[1]], variables)
+    companion = Path(__file__).with_name("companion")
+    arguments = [sys.executable, str(companion), sys.argv[1], str(evcxr)]
+    os.execve(sys.executable, arguments, variables)
 
 
 def say(line: str) -> None:
@@ -48,7 +51,7 @@ def claim() -> tuple[Path, int]:
     folder = Path(tempfile.mkdtemp(prefix="", dir=template.LIVE))
     lock = os.open(folder / "alive", os.O_CREAT | os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    # evcxr inherits the lock over exec: it is free when the last of its processes and the guard are gone.
+    # The companion inherits the lock over exec: it is free when the companion and the guard are gone.
     os.set_inheritable(lock, True)
     template.copy_to(folder)
     return folder, lock

@@ -34,7 +34,7 @@ pub mod weights;
 pub use anyhow::Result;
 pub use display::NotebookDisplay;
 pub use files::{output_path, write_whole};
-pub use runtime::{environment, init, machine_table};
+pub use runtime::{Interrupted, ProgressBar, environment, init, machine_table, stop_requested};
 /// The versions that the kit is built on, for what it does not wrap.
 pub use {anyhow, image, plotters, tch};
 

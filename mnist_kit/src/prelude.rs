@@ -4,7 +4,7 @@
 
 pub use crate::data::{Batches, Mnist, Split};
 pub use crate::eval::evaluate;
-pub use crate::figure::Figure;
+pub use crate::figure::{Figure, live};
 pub use crate::model::{
     Activation, Cnn, Conv2d, LeNet, Mlp, MlpConfig, batch_norm2d, conv2d, conv2d_without_bias,
     linear, linear_xavier, predict, summary, try_forward,
@@ -17,6 +17,6 @@ pub use crate::train::{
 };
 pub use crate::transform::{Compose, RandomAffine, RandomRotation, translate};
 pub use crate::weights::{load_weights, save_weights};
-pub use crate::{NotebookDisplay, Result, environment, output_path};
+pub use crate::{NotebookDisplay, Result, environment, output_path, stop_requested};
 pub use tch::nn::{self, Module, ModuleT};
 pub use tch::{self, Device, Kind, Tensor};

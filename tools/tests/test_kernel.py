@@ -1,118 +1,93 @@
 """The launcher: two kernels at once, and no trace of them however they end."""
 
+import fcntl
 import os
+import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
-from jupyter_client.manager import KernelManager
 
 import kernel
 import project
 import template
+from kernels import Kernel, is_gone, wait_until
 
 
 @pytest.fixture
 def start():
     """Starts kernels; those that a test leaves running, because it failed, are ended after it."""
-    managers = []
+    started = []
 
     def start_one():
-        manager = KernelManager(kernel_name=project.KERNEL_NAME)
-        managers.append(manager)
-        manager.start_kernel(cwd=str(project.ROOT / "notebooks"), stdin=None)
-        client = manager.client()
-        client.start_channels()
-        client.wait_for_ready(timeout=900)
-        return manager, client
+        started.append(Kernel())
+        return started[-1]
 
     yield start_one
-    for manager in managers:
-        manager.shutdown_kernel(now=True)
+    for each in started:
+        each.close()
 
 
-def result(client, code):
-    outputs = []
-    client.execute_interactive(code, timeout=120, output_hook=outputs.append)
-    return "".join(o["content"]["data"]["text/plain"] for o in outputs if o["msg_type"] == "execute_result")
-
-
-def folder_of(manager):
-    """The private folder of a running kernel, as its process knows it."""
-    (mark,) = (v for v in kernel.environment_of(manager.provisioner.pid) if v.startswith(b"EVCXR_TMPDIR="))
-    return mark.split(b"=", 1)[1].decode()
-
-
-def wait_until(true, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return true()
-
-
-def workers(folder):
-    mark = f"EVCXR_TMPDIR={folder}".encode()
-    return [pid for pid in kernel.processes() if mark in kernel.environment_of(pid)]
-
-
-def pages(folder):
-    """Minor page faults of a kernel's processes so far: field 10 of their `stat`, counted behind the name."""
-    return sum(int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[7]) for pid in workers(folder))
-
-
-def test_two_kernels_at_once_interrupt_and_shutdown(start):
-    (one, first), (two, second) = start(), start()
-    a, b = folder_of(one), folder_of(two)
+def test_two_kernels_at_once(start):
+    one, two = start(), start()
+    a, b = one.folder, two.folder
     assert a != b
-    result(first, "let number = 1;")
-    result(second, "let number = 2;")
-    assert (result(first, "number"), result(second, "number")) == ("1", "2")
-    # An interrupt ends the process with the variables, and the kernel goes on.
-    first.execute("loop { std::thread::sleep(std::time::Duration::from_millis(10)); }")
-    time.sleep(3)
-    one.interrupt_kernel()
-    assert result(first, "3") == "3"
-    one.shutdown_kernel()
-    assert wait_until(lambda: not os.path.exists(a)) and os.path.exists(b)
-    os.kill(two.provisioner.pid, signal.SIGTERM)
-    assert wait_until(lambda: not os.path.exists(b))
+    one.ok("let number: i64 = 1;")
+    two.ok("let number: i64 = 2;")
+    assert (one.ok("number").value, two.ok("number").value) == ("1", "2")
+    one.manager.shutdown_kernel()
+    assert is_gone(a) and os.path.exists(b)
+    os.kill(two.manager.provisioner.pid, signal.SIGTERM)
+    assert is_gone(b)
 
 
-def test_an_interrupted_training_goes_on_from_its_checkpoint(start, tmp_path):
-    manager, client = start()
+PREPARE = """
+let digits = Mnist::generated(1, 500, 100)?;
+let batches = digits.train.batches(50)?.transform(&Compose::new().to_tensor());
+let vs = nn::VarStore::new(Device::Cpu);
+let model = Mlp::new(vs.root(), 20)?;
+"""
+
+
+def test_a_killed_training_goes_on_from_its_checkpoint(start, tmp_path):
+    kernel = start()
     checkpoint = tmp_path / "run"
-    prepare = """
-        let digits = Mnist::generated(1, 500, 100)?;
-        let batches = digits.train.batches(50)?.transform(&Compose::new().to_tensor());
-        let vs = nn::VarStore::new(Device::Cpu);
-        let model = Mlp::new(vs.root(), 20)?;
-    """
     train = f'fit(&model, &vs, &batches).checkpoint("{checkpoint}").report(Silent)'
-    result(client, ':dep mnist_kit = { path = "../mnist_kit" }\nuse mnist_kit::prelude::*;')
-    result(client, prepare)
-    client.execute(f"{train}.epochs(1_000_000).run()?;")
-    assert wait_until(checkpoint.exists, seconds=60)
-    manager.interrupt_kernel()
+
+    def epochs_after(epochs):
+        kernel.ok(f"let history = {train}.epochs({epochs}).run()?;")
+        return int(kernel.ok("history.epochs().len()").value)
+
+    kernel.ok("use mnist_kit::prelude::*;")
+    kernel.ok("let pid: u32 = std::process::id();")
+    pid = int(kernel.ok("pid").value)
+    kernel.ok(PREPARE)
+    request = kernel.send(f"{train}.epochs(1_000_000).run()?;")
+    assert wait_until(checkpoint.exists)
+    os.kill(pid, signal.SIGKILL)
+    assert kernel.finish(request).reply["ename"] == "ProcessEnded"
     # All variables are gone; the checkpoint is whole.
-    result(client, "use mnist_kit::prelude::*;")
-    result(client, prepare)
-    before = int(result(client, f"let history = {train}.epochs(1).run()?;\nhistory.epochs().len()"))
-    after = int(result(client, f"let history = {train}.epochs({before + 2}).run()?;\nhistory.epochs().len()"))
-    assert before >= 1 and after == before + 2
+    kernel.ok(PREPARE)
+    before = epochs_after(1)
+    assert before >= 1 and epochs_after(before + 2) == before + 2
+
+
+def pages(kernel):
+    """Minor page faults of a kernel's processes so far: field 10 of `stat`, after the name."""
+    stats = [Path(f"/proc/{pid}/stat").read_text() for pid in kernel.workers]
+    return sum(int(stat.rpartition(")")[2].split()[7]) for stat in stats)
 
 
 def test_a_tensor_takes_the_memory_of_the_one_before(start):
-    """Pages that the system clears anew at every step cost more time than the arithmetic on them."""
-    manager, client = start()
-    folder = folder_of(manager)
+    """Pages that the system clears anew at every step cost more time than the arithmetic."""
+    kernel = start()
 
     def faults(code):
-        before = pages(folder)
-        client.execute_interactive(code, timeout=120)
-        return pages(folder) - before
+        before = pages(kernel)
+        kernel.ok(code)
+        return pages(kernel) - before
 
-    client.execute_interactive(':dep mnist_kit = { path = "../mnist_kit" }\nuse mnist_kit::prelude::*;\nenvironment()', timeout=120)
+    kernel.ok("use mnist_kit::prelude::*;\nenvironment()")
     cell = "for _ in 0..10 { drop(Tensor::ones([64 << 20], (Kind::Uint8, Device::Cpu))); }"
     # The first tensors have to be given pages; compiling the cell takes some in every run.
     faults(cell)
@@ -120,13 +95,12 @@ def test_a_tensor_takes_the_memory_of_the_one_before(start):
 
 
 def test_a_killed_kernel_leaves_neither_folder_nor_process(start):
-    manager, client = start()
-    folder = folder_of(manager)
-    client.execute("loop {}")
-    time.sleep(3)
-    os.kill(manager.provisioner.pid, signal.SIGKILL)
-    assert wait_until(lambda: not os.path.exists(folder)), os.listdir(template.LIVE)
-    assert not workers(folder)
+    kernel = start()
+    folder = kernel.folder
+    request = kernel.send('println!("started"); loop {}')
+    kernel.until_printed("started", request)
+    os.kill(kernel.manager.provisioner.pid, signal.SIGKILL)
+    assert is_gone(folder), os.listdir(template.LIVE)
 
 
 def test_a_folder_whose_guard_was_killed_too_is_swept_at_the_next_start(tmp_path, monkeypatch):
@@ -135,8 +109,6 @@ def test_a_folder_whose_guard_was_killed_too_is_swept_at_the_next_start(tmp_path
     for folder in (stale, living):
         folder.mkdir()
         (folder / "alive").touch()
-    import fcntl
-
     with open(living / "alive") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kernel.sweep()
@@ -154,8 +126,6 @@ def test_a_kernels_folder_shares_no_file_that_is_written_again(tmp_path, monkeyp
             if path.is_file() and path.samefile(original):
                 assert path.suffix in (".rlib", ".so") and "mnist_kit" not in path.name and "ctx" not in path.name
     finally:
-        import shutil
-
         shutil.rmtree(copy, ignore_errors=True)
 
 

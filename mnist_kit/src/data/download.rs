@@ -3,8 +3,9 @@
 
 use super::idx::decompressed;
 use crate::Result;
+use crate::runtime::{ProgressBar, stop};
 use anyhow::{Context, anyhow, bail, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -152,11 +153,11 @@ impl Default for TimeLimits {
 /// another name, checked, and then renamed, so that readers see complete files only. A lock makes
 /// other processes wait and then find the files. If a mirror fails in any way, the next one is
 /// tried. Each download prints a line on standard output, and draws a progress bar on standard
-/// error if that is a terminal.
+/// error if that is a terminal, or in a notebook with live output.
 ///
 /// # Errors
 /// When the folder cannot be written, or no mirror gives a file; the message names each URL with
-/// the cause.
+/// the cause. [`Interrupted`](crate::Interrupted) when the cell is asked to stop.
 ///
 /// ```
 /// use mnist_kit::data::{TimeLimits, download};
@@ -184,11 +185,15 @@ pub fn download(
         let mut problems = Vec::new();
         let winner = mirrors.iter().position(|mirror| {
             let url = format!("{}/{}{}", mirror.trim_end_matches('/'), file.name, file.suffix);
+            if stop::stop_requested() {
+                return false;
+            }
             println!("downloading {url}");
             fetch(file, &url, &path, limits)
                 .map_err(|problem| problems.push(format!("{url}: {problem:#}")))
                 .is_ok()
         });
+        stop::check(|| format!("the download of {}", file.name))?;
         match winner {
             // A mirror that failed now would fail for the other files too, and slowly.
             Some(winner) => mirrors.rotate_left(winner),
@@ -232,7 +237,9 @@ fn fetch(file: &RemoteFile, url: &str, path: &Path, limits: &TimeLimits) -> Resu
     let body = agent.get(url).call().map_err(|problem| short(problem, limits))?.into_body();
     let bar = progress_bar(&file.name, body.content_length());
     let part = path.with_file_name(format!("{}.part", file.name));
+    let live = ProgressBar::new(&file.name, body.content_length().unwrap_or(0) as usize);
     let served = bar.wrap_read(body.into_reader());
+    let served = Watched { served, live: live.unit("bytes") };
     let content: io::Result<Box<dyn Read>> = match file.checksum {
         Checksum::Sha256OfContent(_) => decompressed(served),
         Checksum::Md5OfDownload(_) => Ok(Box::new(served)),
@@ -257,13 +264,30 @@ fn fetch(file: &RemoteFile, url: &str, path: &Path, limits: &TimeLimits) -> Resu
 }
 
 /// A progress bar on standard error; indicatif draws it only on a terminal.
-fn progress_bar(name: &str, bytes: Option<u64>) -> ProgressBar {
+fn progress_bar(name: &str, bytes: Option<u64>) -> indicatif::ProgressBar {
     let style = ProgressStyle::with_template("{msg} {bar:20} {bytes}/{total_bytes}, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     bytes
-        .map_or_else(ProgressBar::no_length, ProgressBar::new)
+        .map_or_else(indicatif::ProgressBar::no_length, indicatif::ProgressBar::new)
         .with_style(style)
         .with_message(name.to_string())
+}
+
+/// Shows in a notebook how much has been read, and ends where the cell is asked to stop.
+struct Watched<R> {
+    served: R,
+    live: ProgressBar,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if stop::stop_requested() {
+            return Err(io::Error::other("interrupted"));
+        }
+        let count = self.served.read(buffer)?;
+        self.live.advance(count);
+        Ok(count)
+    }
 }
 
 /// The total time limit for a file.

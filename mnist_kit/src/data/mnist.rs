@@ -4,8 +4,8 @@ use super::folder::{Pairs, read_folder};
 use super::generated::draw;
 use super::set::{Conventions, DataSet, EmnistSplit};
 use super::{Settings, Source, Split, published};
-use crate::Result;
 use crate::table::{Table, thousands};
+use crate::{Interrupted, Result};
 use anyhow::{Context, anyhow, bail, ensure};
 use std::fmt;
 use std::path::Path;
@@ -48,7 +48,8 @@ impl Mnist {
     /// [`source`](Mnist::source) tells where the images came from.
     ///
     /// # Errors
-    /// When `MNIST_KIT_DATA` is set and cannot be used (nothing else is tried then).
+    /// When `MNIST_KIT_DATA` is set and cannot be used (nothing else is tried then), or the cell is
+    /// asked to stop ([`Interrupted`]).
     ///
     /// ```no_run
     /// let mnist = mnist_kit::data::Mnist::load()?;
@@ -77,8 +78,12 @@ impl Mnist {
     pub fn load_with(settings: &Settings) -> Result<Mnist> {
         let mnist = match &settings.mnist.folder {
             Some(folder) => Mnist::from_set_dir(DataSet::Mnist, folder)?,
-            None => Mnist::from_cache(DataSet::Mnist, settings)
-                .or_else(|problem| stand_in(&format!("{problem:#}")))?,
+            None => Mnist::from_cache(DataSet::Mnist, settings).or_else(|problem| match problem
+                .is::<Interrupted>(
+            ) {
+                true => Err(problem),
+                false => stand_in(&format!("{problem:#}")),
+            })?,
         };
         Ok(mnist.sliced_if(settings.quick))
     }

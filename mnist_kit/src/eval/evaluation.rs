@@ -4,7 +4,7 @@ use super::{ConfusionMatrix, Samples};
 use crate::Result;
 use crate::check::plain;
 use crate::data::{Batches, Split};
-use crate::model::{Logits, predict};
+use crate::model::{Logits, bar_over, predict_with};
 use crate::table::{Table, percent, thousands};
 use anyhow::ensure;
 use std::fmt;
@@ -16,7 +16,8 @@ use tch::{Kind, Tensor, nn};
 /// `model` is any module that maps a batch of images to logits `[N, classes]`.
 ///
 /// # Errors
-/// When there are no images, the model cannot process them, or a label is not among its classes.
+/// When there are no images, the model cannot process them, a label is not among its classes, or
+/// the cell is asked to stop ([`Interrupted`](crate::Interrupted)).
 ///
 /// ```
 /// use mnist_kit::data::Mnist;
@@ -37,7 +38,8 @@ use tch::{Kind, Tensor, nn};
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub fn evaluate(model: &(impl nn::ModuleT + ?Sized), batches: &Batches) -> Result<Evaluation> {
-    plain(Evaluation::new(batches.split().clone(), predict(model, batches)?))
+    let logits = predict_with(model, batches, bar_over("evaluate", batches))?;
+    plain(Evaluation::new(batches.split().clone(), logits))
 }
 
 /// The predictions of a model for a split, with their metrics. Made by [`evaluate`].

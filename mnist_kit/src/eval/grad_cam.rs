@@ -3,8 +3,12 @@
 use crate::Result;
 use crate::check::{describe, expect_rows, is_floating, no_such_class, plain};
 use crate::model::try_forward;
+use crate::runtime::{ProgressBar, stop};
 use anyhow::{Context, ensure};
 use tch::{Kind, Tensor, nn};
+
+/// Number of images that are computed together, which bounds the memory for their activations.
+const BATCH: usize = 64;
 
 /// Computes Grad-CAM maps (Selvaraju et al., 2017): for each image, how strongly each position of
 /// a layer's output supports a class.
@@ -20,8 +24,8 @@ use tch::{Kind, Tensor, nn};
 /// at the resolution of the activations.
 ///
 /// # Errors
-/// If a forward pass fails (see [`try_forward`]), the activations are not `[N, C, h, w]`, or a class
-/// is not among the model's.
+/// If a forward pass fails (see [`try_forward`]), the activations are not `[N, C, h, w]`, a class is
+/// not among the model's, or the cell is asked to stop ([`Interrupted`](crate::Interrupted)).
 ///
 /// ```
 /// use mnist_kit::eval::grad_cam;
@@ -41,10 +45,10 @@ pub fn grad_cam(
     images: &Tensor,
     classes: &[i64],
 ) -> Result<Tensor> {
-    plain(tch::with_grad(|| maps(lower, upper, images, classes)))
+    plain(tch::with_grad(|| all_maps(lower, upper, images, classes)))
 }
 
-fn maps(
+fn all_maps(
     lower: &(impl nn::ModuleT + ?Sized),
     upper: &(impl nn::ModuleT + ?Sized),
     images: &Tensor,
@@ -56,6 +60,24 @@ fn maps(
         "{count} images and {} classes, expected one class for each image",
         classes.len()
     );
+    let mut bar = ProgressBar::new("Grad-CAM", classes.len()).unit("images");
+    let mut parts = Vec::new();
+    for classes in classes.chunks(BATCH) {
+        stop::check(|| format!("image {} of {count}", bar.position()))?;
+        let batch = images.f_narrow(0, bar.position() as i64, classes.len() as i64)?;
+        parts.push(maps(lower, upper, &batch, classes)?);
+        bar.advance(classes.len());
+    }
+    Ok(Tensor::f_cat(&parts, 0)?)
+}
+
+fn maps(
+    lower: &(impl nn::ModuleT + ?Sized),
+    upper: &(impl nn::ModuleT + ?Sized),
+    images: &Tensor,
+    classes: &[i64],
+) -> Result<Tensor> {
+    let count = classes.len() as i64;
     let activations = try_forward(lower, images, false).context("the lower part")?;
     ensure!(
         matches!(activations.size()[..], [rows, _, _, _] if rows == count)

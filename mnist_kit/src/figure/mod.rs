@@ -13,6 +13,7 @@
 mod axes;
 mod canvas;
 mod legend;
+mod live;
 mod part;
 mod pixels;
 mod png;
@@ -24,6 +25,7 @@ pub mod theme;
 pub(crate) use axes::{ABOVE, Axis, Ends, axes};
 pub use canvas::Canvas;
 pub(crate) use legend::{Key, legend, panel_title, titled};
+pub use live::{LiveFigure, live};
 pub(crate) use part::Part;
 pub(crate) use pixels::pixels;
 pub(crate) use text::text_width;

@@ -4,6 +4,7 @@ use super::try_forward;
 use crate::Result;
 use crate::check::{expect_rows, plain};
 use crate::data::{Batches, Split};
+use crate::runtime::{ProgressBar, stop};
 use anyhow::ensure;
 use tch::{Device, Kind, Tensor, nn};
 
@@ -22,8 +23,9 @@ use tch::{Device, Kind, Tensor, nn};
 /// 154 MB for three views of 10,000 images under MobileNetV2.
 ///
 /// # Errors
-/// If there are no images or views, the forward pass fails (see [`try_forward`]), or the module
-/// returns anything but `[N, F]`.
+/// If there are no images or views, the forward pass fails (see [`try_forward`]), the module
+/// returns anything but `[N, F]`, or the cell is asked to stop
+/// ([`Interrupted`](crate::Interrupted)).
 ///
 /// ```
 /// use mnist_kit::data::Mnist;
@@ -59,13 +61,17 @@ fn extract(module: &(impl nn::ModuleT + ?Sized), batches: &Batches, views: usize
     let _no_grad = tch::no_grad_guard();
     let in_order = batches.in_order();
     let (mut rows, mut labels) = (Vec::new(), Vec::new());
+    let total = views * split.len();
+    let mut bar = ProgressBar::new(format!("features of {}", split.name()), total).unit("images");
     for view in 1..=views {
         for batch in in_order.epoch(view) {
+            stop::check(|| format!("{}: image {} of {total}", split.name(), bar.position()))?;
             let (images, batch_labels) = batch?;
             let features = try_forward(module, &images, false)?;
             expect_rows(&features, batch_labels.size()[0], "features")?;
             rows.push(features.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?);
             labels.push(batch_labels.f_to_device(Device::Cpu)?);
+            bar.advance(batch_labels.size()[0] as usize);
         }
     }
     let rows = Tensor::f_cat(&rows, 0)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;

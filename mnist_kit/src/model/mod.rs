@@ -22,8 +22,8 @@ pub use layers::{
     Conv2d, batch_norm2d, conv2d, conv2d_without_bias, depthwise_conv2d, linear, linear_xavier,
 };
 pub use mlp::{Activation, Mlp, MlpConfig};
-pub(crate) use predict::cross_entropy;
 pub use predict::{Logits, predict};
+pub(crate) use predict::{bar_over, cross_entropy, predict_with};
 pub use resnet::{ResNet, ResidualBlock};
 pub(crate) use summary::is_part_of;
 pub use summary::{Summary, named_parameters, summary, train_only};

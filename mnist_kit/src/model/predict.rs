@@ -4,6 +4,7 @@ use super::try_forward;
 use crate::Result;
 use crate::check::{expect_labels, expect_logits, expect_rows, plain};
 use crate::data::Batches;
+use crate::runtime::{ProgressBar, stop};
 use anyhow::{Context, ensure};
 use tch::{Device, Kind, Reduction, Tensor, nn};
 
@@ -81,7 +82,8 @@ fn scalar(tensor: Tensor) -> Result<f64> {
 ///
 /// # Errors
 /// If there are no images, the forward pass fails (see [`try_forward`]), the model returns anything
-/// but logits, or a label is not among its classes.
+/// but logits, a label is not among its classes, or the cell is asked to stop
+/// ([`Interrupted`](crate::Interrupted)).
 ///
 /// ```
 /// use mnist_kit::data::Mnist;
@@ -98,19 +100,40 @@ fn scalar(tensor: Tensor) -> Result<f64> {
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub fn predict(model: &(impl nn::ModuleT + ?Sized), batches: &Batches) -> Result<Logits> {
-    plain(predict_all(model, batches))
+    predict_with(model, batches, bar_over("predict", batches))
 }
 
-fn predict_all(model: &(impl nn::ModuleT + ?Sized), batches: &Batches) -> Result<Logits> {
+/// Makes a bar over the images of the batches.
+pub(crate) fn bar_over(label: &str, batches: &Batches) -> ProgressBar {
+    ProgressBar::new(format!("{label} {}", batches.split().name()), batches.split().len())
+        .unit("images")
+}
+
+/// [`predict`] with a bar of the caller.
+pub(crate) fn predict_with(
+    model: &(impl nn::ModuleT + ?Sized),
+    batches: &Batches,
+    bar: ProgressBar,
+) -> Result<Logits> {
+    plain(predict_all(model, batches, bar))
+}
+
+fn predict_all(
+    model: &(impl nn::ModuleT + ?Sized),
+    batches: &Batches,
+    mut bar: ProgressBar,
+) -> Result<Logits> {
     let split = batches.split();
     ensure!(!split.is_empty(), "{}: no images to predict", split.name());
     let _no_grad = tch::no_grad_guard();
     let mut logits = Vec::new();
     for batch in batches.in_order().epoch(1) {
+        stop::check(|| format!("{}: image {} of {}", split.name(), bar.position(), split.len()))?;
         let (images, labels) = batch?;
         let batch = try_forward(model, &images, false)?;
         expect_rows(&batch, labels.size()[0], "classes")?;
         logits.push(batch.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?);
+        bar.advance(labels.size()[0] as usize);
     }
     let logits = Tensor::f_cat(&logits, 0)?;
     let labels = split.labels().f_to_device(Device::Cpu)?;

@@ -1,12 +1,24 @@
 //! Process set-up for libtorch, in programs and in notebooks.
 
+pub(crate) mod channel;
 pub(crate) mod cuda;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod environment;
+#[cfg(target_os = "linux")]
+mod flusher;
+mod lines;
 mod memory;
 pub(crate) mod panic;
+mod progress_bar;
+#[cfg(target_os = "linux")]
+mod relay;
+pub(crate) mod stop;
 pub(crate) mod vector_math;
 
 pub use environment::{environment, machine_table};
+pub use progress_bar::ProgressBar;
+pub use stop::{Interrupted, stop_requested};
 
 use std::sync::Once;
 use tch::Device;
@@ -22,6 +34,7 @@ use tch::Device;
 /// - Makes oneMKL select the code of its vector functions on one thread, so that seeded runs repeat
 ///   to the last bit.
 /// - In a notebook, shortens panic messages to the message and the line of the cell.
+/// - In the project's kernel (Linux), connects to the companion that shows live output.
 ///
 /// ```
 /// let device = mnist_kit::init();
@@ -30,6 +43,8 @@ use tch::Device;
 pub fn init() -> Device {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        #[cfg(target_os = "linux")]
+        relay::install();
         cuda::preload();
         memory::keep_freed();
         vector_math::settle();

@@ -1,9 +1,11 @@
 //! Panics: turned into errors, and reported briefly in a notebook's kernel (evcxr).
 
+use super::channel;
 use crate::check::without_trace;
 use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::Cell;
+use std::fmt;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -62,7 +64,11 @@ pub(crate) fn install() {
         if QUIET.get() {
             return;
         }
-        eprintln!("{}", describe(panic, source.as_deref()));
+        let report = PanicReport::of(panic, source.as_deref());
+        if report.send() {
+            return;
+        }
+        eprintln!("{report}");
         // evcxr reports the end of a cell without waiting for its stderr: without a pause the
         // message appears under the next cell.
         std::thread::sleep(Duration::from_millis(50));
@@ -70,23 +76,65 @@ pub(crate) fn install() {
     HOOK.call_once(|| {});
 }
 
-fn describe(panic: &PanicHookInfo<'_>, source: Option<&Path>) -> String {
-    let message = message_of(panic.payload());
-    let place = panic.location().map(|at| (at.file(), at.line() as usize));
-    let code = source.and_then(|source| {
-        let line = match place {
-            Some((CELL, line)) => Some(line),
-            _ => line_in_backtrace(&Backtrace::force_capture().to_string(), source),
-        };
-        quote(&std::fs::read_to_string(source).ok()?, line?)
-    });
-    match (code, place) {
-        (Some(code), _) => format!("Panic: {}\n   at: {code}", without_trace(message)),
-        (None, Some((file, line))) => {
-            format!("Panic: {}\n   at: {file}:{line}", without_trace(message))
-        }
-        (None, None) => format!("Panic: {}", without_trace(message)),
+/// What a notebook shows of a panic.
+struct PanicReport {
+    message: String,
+    /// The line of code, or file and line.
+    at: Option<String>,
+    /// The number of that line in its file; a cell's file holds evcxr's own code as well.
+    line: Option<usize>,
+}
+
+impl PanicReport {
+    fn of(panic: &PanicHookInfo<'_>, source: Option<&Path>) -> PanicReport {
+        let message = without_trace(message_of(panic.payload()));
+        let place = panic.location().map(|at| (at.file(), at.line() as usize));
+        let cell = source.and_then(|source| {
+            let line = match place {
+                Some((CELL, line)) => line,
+                _ => line_in_backtrace(&Backtrace::force_capture().to_string(), source)?,
+            };
+            Some((quote(&std::fs::read_to_string(source).ok()?, line)?, line))
+        });
+        let at = cell.or(place.map(|(file, line)| (format!("{file}:{line}"), line)));
+        let (at, line) = at.unzip();
+        PanicReport { message, at, line }
     }
+
+    /// Tells the kernel's companion, which shows the panic; returns whether there is one.
+    fn send(&self) -> bool {
+        const MOST: usize = 8000;
+        let message: String = self.message.chars().take(MOST).collect();
+        let at: Option<String> = self.at.as_ref().map(|at| at.chars().take(MOST / 4).collect());
+        channel::send_at_once(&serde_json::json!({
+            "event": "panic",
+            "message": message,
+            "at": at,
+            "line": self.line,
+            "thread": std::thread::current().name(),
+            "main": is_main_thread(),
+        }))
+    }
+}
+
+impl fmt::Display for PanicReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Panic: {}", self.message)?;
+        self.at.as_ref().map_or(Ok(()), |at| write!(f, "\n   at: {at}"))
+    }
+}
+
+/// Returns whether this is the thread that runs cells; Rust's name for it is not known there,
+/// because evcxr's runtime and the cells link the standard library separately.
+#[cfg(target_os = "linux")]
+fn is_main_thread() -> bool {
+    // Safety: gettid has no requirements.
+    unsafe { libc::gettid() }.cast_unsigned() == std::process::id()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_main_thread() -> bool {
+    std::thread::current().name() == Some("main")
 }
 
 /// Finds the line of the innermost frame in the cell. A frame's name is followed by a line like

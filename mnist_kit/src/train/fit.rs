@@ -1,16 +1,18 @@
 //! The training loop that lesson 1 writes out by hand.
 
+use super::bar::FitBar;
 use super::checkpoint::{BestWeights, Checkpoint, State};
 use super::identity::{Identity, ModelDescription};
 use super::loss::Loss;
 use super::schedule::{Moment, Schedule, val_losses};
-use super::{Adam, BatchRecord, History, Optimizer, OptimizerConfig, PrintLines, Progress, Report};
+use super::{Adam, BatchRecord, History, Optimizer, OptimizerConfig, Progress, Report};
 use crate::Result;
 use crate::check::plain;
 use crate::data::Batches;
-use crate::model::{predict, try_forward};
+use crate::model::{predict_with, try_forward};
+use crate::runtime::{Interrupted, ProgressBar, stop};
 use crate::weights::save_weights;
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor, nn};
 
@@ -19,8 +21,8 @@ const CHECK_EVERY: usize = 100;
 
 /// Prepares a training run of `model`, whose parameters are in `vs`.
 ///
-/// Defaults: cross-entropy, Adam with learning rate 1e-3, one epoch, progress printed. The methods
-/// of [`Fit`] change each of these, and [`run`](Fit::run) trains. `model` is any module that maps
+/// Defaults: cross-entropy, Adam with learning rate 1e-3, one epoch, progress printed or shown live.
+/// The methods of [`Fit`] change each of these, and [`run`](Fit::run) trains. `model` is any module that maps
 /// a batch of images to logits `[N, classes]`.
 ///
 /// ```
@@ -66,7 +68,8 @@ where
         best: None,
         patience: None,
         mixed_precision: false,
-        report: Box::new(PrintLines::default()),
+        report: None,
+        bar: FitBar::default(),
     }
 }
 
@@ -86,7 +89,8 @@ pub struct Fit<'a, M: nn::ModuleT + ?Sized> {
     best: Option<PathBuf>,
     patience: Option<usize>,
     mixed_precision: bool,
-    report: Box<dyn Report + 'a>,
+    report: Option<Box<dyn Report + 'a>>,
+    bar: FitBar,
 }
 
 impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
@@ -171,24 +175,20 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         self
     }
 
-    /// Sets the reporter that receives progress after each batch and epoch; [`PrintLines`] by
-    /// default.
+    /// Sets the reporter that receives progress after each batch and epoch. Defaults to
+    /// [`PrintLines`](super::PrintLines), or to a growing figure in a notebook with live output.
     pub fn report(mut self, report: impl Report + 'a) -> Self {
-        self.report = Box::new(report);
+        self.report = Some(Box::new(report));
         self
     }
 
-    /// Trains.
-    ///
-    /// # Errors
-    /// When a setting is out of range, the model cannot process the images, a label is not among
-    /// its classes, training diverges, or the checkpoint cannot be written or belongs to another
-    /// run.
-    pub fn run(self) -> Result<History> {
-        plain(self.train())
+    /// Trains, and reports to `default` if no other reporter was set.
+    pub(crate) fn run_reporting(mut self, default: impl Report + 'a) -> Result<History> {
+        let mut report = self.report.take().unwrap_or_else(|| Box::new(default));
+        plain(self.train(&mut *report))
     }
 
-    fn train(mut self) -> Result<History> {
+    fn train(mut self, report: &mut dyn Report) -> Result<History> {
         self.check()?;
         let mut optimizer = self.optimizer.clone().build(self.vs)?;
         for (prefix, factor) in &self.rates {
@@ -204,12 +204,19 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         let mut history = History::of(self.train);
         let mut best = None;
         let mut checkpoint = self.resume(&mut optimizer, &mut history, &mut best)?;
+        report.start(&history, self.num_epochs)?;
         for epoch in history.epochs().len() + 1..=self.num_epochs {
             if self.has_stopped(&history)? {
                 break;
             }
-            self.train_epoch(epoch, &mut optimizer, lr, &mut history)
-                .with_context(|| format!("epoch {epoch}"))?;
+            match self.train_epoch(epoch, &mut optimizer, lr, &mut history, report) {
+                Ok(()) => {}
+                Err(error) if error.is::<Interrupted>() => {
+                    self.say_interrupted(epoch, &error, &history);
+                    break;
+                }
+                Err(error) => return Err(error.context(format!("epoch {epoch}"))),
+            }
             let improved = self.best.is_some() && history.best()?.epoch == epoch;
             if let Some(checkpoint) = &mut checkpoint {
                 if improved {
@@ -304,6 +311,19 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         save_weights(self.vs, path)
     }
 
+    /// Says where the run was asked to stop, and what it leaves.
+    fn say_interrupted(&self, epoch: usize, error: &anyhow::Error, history: &History) {
+        let place = error.downcast_ref().map_or("", Interrupted::at);
+        // While validation and test are measured, the place is an image of theirs.
+        let prefix =
+            if place.starts_with("epoch") { String::new() } else { format!("epoch {epoch}, ") };
+        let completed = history.epochs().len();
+        println!(
+            "Stopped at {prefix}{place}. Completed epochs: {completed}. The model keeps the weights \
+             of its last step."
+        );
+    }
+
     /// Returns whether early stopping ends the run here.
     fn has_stopped(&self, history: &History) -> Result<bool> {
         let Some(patience) = self.patience.filter(|_| !history.epochs().is_empty()) else {
@@ -352,6 +372,7 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         optimizer: &mut Optimizer,
         lr: f64,
         history: &mut History,
+        report: &mut dyn Report,
     ) -> Result<()> {
         let val_losses = val_losses(history, &self.schedule)?;
         // Dropout draws from libtorch's generator, whose state cannot be saved.
@@ -360,6 +381,7 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
         let mut losses = Losses::default();
         let num_batches = self.train.len();
         for (index, batch) in self.train.epoch(epoch).enumerate() {
+            stop::check(|| format!("epoch {epoch}, batch {index} of {num_batches}"))?;
             let (images, labels) = batch?;
             optimizer.set_lr(self.schedule.lr(
                 lr,
@@ -383,18 +405,23 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
             }
             let record =
                 BatchRecord { epoch, num_epochs: self.num_epochs, batch: index + 1, num_batches };
-            if let Err(error) = self.report.batch(&record, &progress) {
+            let reported = self.bar.batch(&record, &progress);
+            if let Err(error) = reported.and_then(|()| report.batch(&record, &progress)) {
                 // A reporter that asks for the mean loss finds NaN as well, but not where it began.
                 losses.check()?;
                 return Err(error);
             }
         }
         optimizer.expect_finite(self.vs)?;
-        let validated = self.validation.map(|batches| predict(self.model, batches)).transpose()?;
-        let tested = self.test.map(|batches| predict(self.model, batches)).transpose()?;
+        let measure = |batches: Option<&Batches>| {
+            let quietly =
+                |batches: &Batches| predict_with(self.model, batches, ProgressBar::hidden());
+            batches.map(quietly).transpose()
+        };
+        let (validated, tested) = (measure(self.validation)?, measure(self.test)?);
         let record =
             history.record_measured(&progress, validated.as_ref(), tested.as_ref())?.clone();
-        self.report.epoch(&record, self.num_epochs)
+        report.epoch(&record, self.num_epochs)
     }
 
     /// Refuses a model without an output for every label. A GPU would otherwise fail in a way that

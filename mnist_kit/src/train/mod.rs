@@ -1,6 +1,7 @@
 //! Training: losses, optimizers with their state in the open, schedules, the training loop, and the
 //! history of a run.
 
+mod bar;
 mod checkpoint;
 mod fit;
 mod history;

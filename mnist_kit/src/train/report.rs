@@ -1,12 +1,12 @@
 //! Reporters of a run's progress.
 
-use super::{BatchRecord, EpochRecord, Progress};
+use super::{BatchRecord, EpochRecord, History, Progress};
 use crate::Result;
 use crate::table::percent;
 
 /// Receives the progress of a [`fit`](super::fit) after each batch and each epoch.
 ///
-/// An error from either method ends the run with that error.
+/// An error from any method ends the run with that error.
 ///
 /// ```
 /// use mnist_kit::train::{EpochRecord, Report};
@@ -21,6 +21,11 @@ use crate::table::percent;
 /// }
 /// ```
 pub trait Report {
+    /// Called before the first batch with the epochs that a checkpoint has restored.
+    fn start(&mut self, _history: &History, _num_epochs: usize) -> Result<()> {
+        Ok(())
+    }
+
     /// Called after each batch.
     fn batch(&mut self, _record: &BatchRecord, _progress: &Progress) -> Result<()> {
         Ok(())
@@ -32,7 +37,7 @@ pub trait Report {
     }
 }
 
-/// Reports nothing.
+/// Prints nothing. In a notebook with live output, a progress bar still shows the batches.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -1,9 +1,9 @@
 //! ImageNet weights: where to find them, and how they get into a backbone.
 
 use super::load_pretrained;
-use crate::Result;
 use crate::data::{Checksum, RemoteFile, Settings, download};
 use crate::model::Backbone;
+use crate::{Interrupted, Result};
 use anyhow::{Context, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -83,6 +83,7 @@ fn find(published: &RemoteFile, settings: &Settings) -> Result<PathBuf> {
     }
     match in_cache(published, settings) {
         Ok(path) => return Ok(path),
+        Err(reason) if reason.is::<Interrupted>() => return Err(reason),
         Err(reason) => reasons.push(format!("{reason:#}")),
     }
     bail!("{}; set MNIST_KIT_WEIGHTS to a folder with {}", reasons.join("; "), published.name)

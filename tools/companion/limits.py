@@ -1,0 +1,49 @@
+"""The limit of what one cell can print."""
+
+from __future__ import annotations
+
+# Bytes of text per cell. Pictures and other results do not count.
+MOST = 10_000_000
+NOTE = f"\nOutput limit: this cell has printed {MOST // 1_000_000} MB, and the rest is not shown.\n"
+
+
+class Limit:
+    """Counts what a cell prints.
+
+    Beyond `MOST` nothing more is shown. A cell that goes on to print as much again is printing
+    without end, and is stopped.
+    """
+
+    def __init__(self) -> None:
+        self.printed = 0
+        self.said = False
+
+    def admit(self, text: str) -> bool:
+        """Counts a text; returns whether it is shown."""
+        self.count(len(text))
+        return self.printed <= MOST
+
+    def count(self, size: int) -> None:
+        """Counts text that is not shown in any case."""
+        self.printed += size
+
+    def count_at_least(self, size: int) -> None:
+        """Takes the relay's count, which includes what it has not passed on."""
+        self.printed = max(self.printed, size)
+
+    def note(self) -> str | None:
+        """Returns the line that tells the reader, once the limit is reached, and only once."""
+        if self.said or self.printed <= MOST:
+            return None
+        self.said = True
+        return NOTE
+
+    @property
+    def reached(self) -> bool:
+        """Whether nothing more is shown."""
+        return self.printed > MOST
+
+    @property
+    def endless(self) -> bool:
+        """Whether the cell has to be stopped."""
+        return self.printed > 2 * MOST
