@@ -1,17 +1,13 @@
-"""Runs a notebook from first to last cell, and fails when a cell fails.
+"""Runs a notebook from first to last cell, and stops with an error when a cell fails.
 
-Jupyter's own runners believe the kernel's answer, and evcxr answers "ok" to a cell that panicked or whose `?` failed at
-top level: the message goes to stderr. So here whatever a cell writes to stderr fails it (libtorch's warnings aside).
-
-Tags of a cell: `raises-exception` lets it fail, `stderr-expected` lets it write to stderr.
+The kernel reports every failure as an error (companion/), so any of Jupyter's runners would do.
+This one shows its progress, and writes notebooks that hold nothing of the machine they ran on.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
-import queue
 import re
 import sys
 import time
@@ -23,11 +19,9 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 import project
 
-# As libtorch writes them: `[W1122 10:00:00.000 TensorShape.cpp:4450] Warning: …`.
-WARNING = re.compile(r"\[W[\d .:-]+\S+\.(cpp|cu|h):\d+\]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# evcxr does not wait for what a cell wrote to stderr before it says that the cell has ended.
-LATE = 0.3
+# What a carriage return in the middle of a line overwrites.
+OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\n])")
 
 
 class CellFailed(Exception):
@@ -45,48 +39,34 @@ class CellFailed(Exception):
 
 
 class Runner(NotebookClient):
-    """nbclient that shows its progress and looks at stderr."""
+    """nbclient that shows its progress and stops with `CellFailed`."""
 
     async def async_execute_cell(self, cell, cell_index, execution_count=None, store_history=True):
         """Runs one cell; numbers in messages count code cells from 1, as the report does."""
         if cell.cell_type != "code" or not cell.source.strip():
             return cell
-        number = sum(1 for other in self.nb.cells[: cell_index + 1] if other.cell_type == "code" and other.source.strip())
-        total = sum(1 for other in self.nb.cells if other.cell_type == "code" and other.source.strip())
+        number = count_of_code(self.nb.cells[: cell_index + 1])
         title = next(line.strip() for line in cell.source.splitlines() if line.strip())
-        print(f"[{number}/{total}] {title[:70]}", end="", flush=True)
+        print(f"[{number}/{count_of_code(self.nb.cells)}] {title[:70]}", end="", flush=True)
         started = time.monotonic()
-        tags = cell.metadata.get("tags", [])
-        # The kernel counts from 2.
-        self.code_cells_executed = number - 1
         try:
-            await super().async_execute_cell(cell, cell_index, execution_count=number, store_history=store_history)
+            await super().async_execute_cell(cell, cell_index, number, store_history)
         except CellTimeoutError:
-            raise CellFailed(number, cell.source, f"still running after its time limit of {self.timeout} s") from None
+            message = f"still running after its time limit of {self.timeout} s"
+            raise CellFailed(number, cell.source, message) from None
         except DeadKernelError:
             raise CellFailed(number, cell.source, "the kernel died") from None
         except CellExecutionError:
-            await self.take_late_messages(cell)
             raise CellFailed(number, cell.source, error_of(cell)) from None
         finally:
             print(f"  {time.monotonic() - started:.1f} s", flush=True)
-        await self.take_late_messages(cell)
-        tidy(cell)
-        if "raises-exception" not in tags and "stderr-expected" not in tags:
-            written = stderr_of(cell)
-            if written:
-                raise CellFailed(number, cell.source, written)
+            tidy(cell)
         return cell
 
-    async def take_late_messages(self, cell) -> None:
-        """Adds what arrives after the kernel said that the cell had ended."""
-        while True:
-            try:
-                message = await self.kc.iopub_channel.get_msg(timeout=LATE)
-            except (queue.Empty, asyncio.TimeoutError):
-                return
-            if message["msg_type"] == "stream":
-                cell.outputs.append(nbformat.v4.output_from_msg(message))
+
+def count_of_code(cells) -> int:
+    """Counts the cells that are run."""
+    return sum(1 for cell in cells if cell.cell_type == "code" and cell.source.strip())
 
 
 def error_of(cell) -> str:
@@ -99,23 +79,19 @@ def error_of(cell) -> str:
     return "\n".join(errors) or "the kernel reported an error without a message"
 
 
-def stderr_of(cell) -> str:
-    """What a cell wrote to stderr, without libtorch's warnings."""
-    text = "".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stderr")
-    return "\n".join(line for line in text.splitlines() if line.strip() and not WARNING.match(line))
-
-
 def tidy(cell) -> None:
-    """Joins the lines of a stream, which arrive one by one, into one output; numbers results like their cell."""
+    """Joins pieces of text that follow one another, and keeps the last state of each line."""
     joined = []
     for output in cell.outputs:
-        before = joined[-1] if joined else None
-        if before and output.output_type == before.output_type == "stream" and output.name == before.name:
-            before.text += output.text
+        last = joined[-1] if joined else None
+        streams = last and output.output_type == last.output_type == "stream"
+        if streams and output.name == last.name:
+            last.text += output.text
         else:
             joined.append(output)
-        if "execution_count" in output:
-            output.execution_count = cell.execution_count
+    for output in joined:
+        if output.output_type == "stream":
+            output.text = OVERWRITTEN.sub("", output.text)
     cell.outputs = joined
 
 

@@ -4,11 +4,10 @@
 
 pub use crate::data::{Batches, Mnist, Split};
 pub use crate::eval::evaluate;
-pub use crate::figure::Figure;
+pub use crate::figure::{Figure, live};
 pub use crate::model::{
-    Activation, Backbone, Cnn, Conv2d, LeNet, Mlp, MlpConfig, batch_norm2d, conv2d,
-    conv2d_without_bias, extract_features, linear, linear_xavier, predict, summary, train_only,
-    try_forward,
+    Activation, Cnn, Conv2d, LeNet, Mlp, MlpConfig, batch_norm2d, conv2d, conv2d_without_bias,
+    linear, linear_xavier, predict, summary, try_forward,
 };
 pub use crate::plot::{Bars, GridItem, Lines, image_grid, item_grid, prediction_grid};
 pub use crate::table::{Table, percent, thousands};
@@ -16,8 +15,8 @@ pub use crate::train::{
     Adam, AdamW, BatchRecord, EpochRecord, History, Loss, Measure, Progress, Report, Schedule, Sgd,
     Silent, fit,
 };
-pub use crate::transform::{Compose, IMAGENET, RandomAffine, RandomRotation, translate};
+pub use crate::transform::{Compose, RandomAffine, RandomRotation, translate};
 pub use crate::weights::{load_weights, save_weights};
-pub use crate::{NotebookDisplay, Result, environment, machine_table, output_path};
+pub use crate::{NotebookDisplay, Result, environment, output_path, stop_requested};
 pub use tch::nn::{self, Module, ModuleT};
 pub use tch::{self, Device, Kind, Tensor};

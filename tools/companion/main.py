@@ -322,8 +322,10 @@ class Companion:
         """Runs code of which Jupyter learns nothing."""
         hidden = Hidden(self.loop.create_future(), self.loop.create_future())
         content = {"code": code, "silent": True, "allow_stdin": False}
-        self.hidden[self.evcxr.ask(self.evcxr.shell, "execute_request", content)] = hidden
+        request = self.evcxr.ask(self.evcxr.shell, "execute_request", content)
+        self.hidden[request] = hidden
         await asyncio.wait([hidden.replied, hidden.idle], return_when=asyncio.ALL_COMPLETED)
+        del self.hidden[request]
 
     async def collect(self, cell: Cell) -> None:
         """Completes the evidence after evcxr's answer."""
@@ -354,7 +356,7 @@ class Companion:
             for error in self.errors_shown(evidence, failure):
                 self.front.publish("error", error, cell.request)
             content = {"status": "error", "execution_count": self.count, **failure.content()}
-            if failure.kill:
+            if failure.kill and not self.relay.process_ended:
                 self.kill_process()
         abandoned = []
         if (failure and cell.stops_others) or evidence.stop == "Interrupted":
@@ -577,7 +579,7 @@ class Companion:
             self.heard.set()
         elif parent in self.hidden:
             if content.get("execution_state") == "idle":
-                self.hidden.pop(parent).idle.set_result(None)
+                self.hidden[parent].idle.set_result(None)
         elif cell is None or parent != cell.id:
             self.front.forward(message)
         elif kind == "status":

@@ -11,7 +11,7 @@ import kernel
 import project
 
 # No test waits for so long unless the kernel is broken: machines that run tests are busy.
-LIMIT = 300
+LIMIT = 40
 START_LIMIT = 1800
 
 

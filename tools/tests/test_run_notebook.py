@@ -1,4 +1,4 @@
-"""Notebooks that fail are failed, on the real kernel: what Jupyter's own runner believes of them is shown beside."""
+"""Notebooks that fail are failed, on the real kernel, by this runner and by Jupyter's own."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def execute(notebook, *options):
 
 
 FAILURES = {
-    "panic": ('let numbers = vec![1, 2, 3];\nlet index = 7;\nprintln!("{}", numbers[index]);', ["Panic: index out of bounds", "at: println!"]),
+    "panic": ('let numbers = vec![1, 2, 3];\nlet index = 7;\nprintln!("{}", numbers[index]);', ["Panic: index out of bounds", "at line 3: println!"]),
     "question-mark": ('let text = std::fs::read_to_string("/no/such/file")?;', ["No such file or directory"]),
     "compile-error": ('let number: i64 = "seven";', ["mismatched types"]),
     "exit": ("std::process::exit(3);", ["exit status: 3"]),
@@ -55,35 +55,54 @@ def test_a_failing_cell_fails_the_run(kind, tmp_path):
     assert not nbformat.read(notebook, as_version=4).cells[1].outputs
 
 
-def test_jupyters_own_runner_believes_a_panic(tmp_path):
+def test_jupyters_own_runner_fails_a_panic_as_well(tmp_path):
     notebook = write(tmp_path / "panic.ipynb", FAILURES["panic"][0])
-    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", notebook, "--output", tmp_path / "done.ipynb"]
-    assert subprocess.run(command, capture_output=True).returncode == 0
+    options = ["--to", "notebook", "--execute", notebook, "--output", tmp_path / "done.ipynb"]
+    done = subprocess.run(
+        [sys.executable, "-m", "nbconvert", *options], capture_output=True, text=True
+    )
+    assert done.returncode != 0 and "index out of bounds" in done.stderr
+
+
+LIVE = """{
+    let pause = std::time::Duration::from_millis(250);
+    for step in 0..3 {
+        print!("\\rstep {step}");
+        std::thread::sleep(pause);
+    }
+    println!();
+    let mut bar = mnist_kit::ProgressBar::new("count", 3);
+    for _ in 0..3 {
+        std::thread::sleep(pause);
+        bar.advance(1);
+    }
+}"""
 
 
 def test_a_notebook_that_passes_is_updated_in_place_without_traces_of_the_machine(tmp_path):
     expected = new_code_cell('panic!("on purpose")', metadata={"tags": ["raises-exception"]})
-    spoken = new_code_cell('eprintln!("spoken");', metadata={"tags": ["stderr-expected"]})
     folder = 'println!("{}", std::env::var("EVCXR_CONFIG_DIR")?);\nprintln!("two");'
-    notebook = write(tmp_path / "good.ipynb", expected, spoken, folder, "1 + 2")
+    notebook = write(
+        tmp_path / "good.ipynb", expected, 'eprintln!("spoken");', folder, "1 + 2", LIVE
+    )
     done = execute(notebook, "--in-place", "--html", tmp_path / "out.html")
     assert done.returncode == 0, done.stdout + done.stderr
     text = notebook.read_text()
     assert str(project.ROOT) not in text and "./build/kernel/config" in text
     cells = nbformat.read(notebook, as_version=4).cells
-    assert cells[0].outputs[0].text == 'Panic: on purpose\n   at: panic!("on purpose")\n'
+    (panic,) = cells[0].outputs
+    assert (panic.ename, panic.evalue) == ("Panic", "on purpose")
+    assert panic.traceback == ["Panic: on purpose", '   at line 1: panic!("on purpose")']
+    assert cells[1].outputs[0].name == "stderr"
     assert len(cells[2].outputs) == 1 and cells[2].outputs[0].text.endswith("two\n")
     assert cells[3].outputs[0].data["text/plain"] == "3"
-    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4]
+    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4, 5]
     assert cells[3].outputs[0].execution_count == 4
     assert all("execution" not in cell.metadata for cell in cells)
-
-
-def test_warnings_of_libtorch_are_no_failure():
-    cell = new_code_cell("x", outputs=[nbformat.v4.new_output("stream", name="stderr", text="[W1122 10:00:00.123456 TensorShape.cpp:4450] Warning: old (function meshgrid)\n")])
-    assert run_notebook.stderr_of(cell) == ""
-    cell.outputs[0].text += "Panic: yes\n"
-    assert run_notebook.stderr_of(cell) == "Panic: yes"
+    # Of what was overwritten the last state is left.
+    steps, bar = cells[4].outputs
+    assert steps.text == "step 2\n"
+    assert bar.data["text/plain"].startswith("count: 3, ") and "transient" not in bar
 
 
 LESSONS = sorted(path.stem for path in (project.ROOT / "notebooks").glob("*.ipynb"))

@@ -28,7 +28,8 @@ pub fn live(figure: &Figure) -> LiveFigure {
 
 /// A figure that is replaced in place while a cell runs. Made by [`live`].
 ///
-/// In the project's kernel each update is shown at once. Under plain evcxr, which shows results
+/// In the project's kernel each update is drawn and shown at once, which takes too long for every
+/// batch: update once an epoch, or a few times a second at most. Under plain evcxr, which shows results
 /// only, the last figure is shown when the handle is dropped, or when it ends a cell. In a program
 /// nothing is shown.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | images in rows and columns | [`image_grid`], [`item_grid`] |
 //! | images with true and predicted class | [`prediction_grid`] |
-//! | loss and accuracy by epoch | [`History::plot`](crate::train::History::plot) |
+//! | loss and accuracy by epoch | [`History::plot`](crate::train::History::plot), which grows during [`fit`](crate::train::fit) in a notebook with live output |
 //! | named series of points | [`Lines`] |
 //! | class probabilities of one image | [`Prediction::plot`](crate::eval::Prediction::plot) |
 //! | named series of bars | [`Bars`] |

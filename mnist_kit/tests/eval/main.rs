@@ -6,6 +6,7 @@ mod common;
 mod calibration;
 mod confusion;
 mod evaluation;
+mod grad_cam;
 mod plain;
 
 use anyhow::Result;

@@ -130,6 +130,6 @@ fn run(action: &str) {
             std::process::exit(3);
         }
         "folder" => println!("{}", std::env::current_dir().unwrap().display()),
-        other => panic!("no cell {other}"),
+        other => super::training::run(other).unwrap(),
     }
 }

@@ -3,4 +3,6 @@
 
 mod cell;
 mod kernel;
+mod live;
 mod relay;
+mod training;
