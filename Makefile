@@ -17,7 +17,7 @@ doctor: ## list what is installed, what is missing and how to fix it
 	@$(PYTHON) tools/doctor.py
 
 lab: setup ## open the lessons in JupyterLab
-	@$(ENV_PYTHON) -m jupyterlab --ServerApp.root_dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+	@$(ENV_PYTHON) tools/lab.py
 
 demo: setup ## run lesson 1 without a browser; results go to out/
 	@$(ENV_PYTHON) tools/demo.py $(LESSON) out

@@ -17,15 +17,37 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import project
+import standby
 import template
 
 
-def main() -> None:
+def main() -> int:
+    """Takes a standby if there is one; otherwise starts a kernel."""
+    match sys.argv[1:]:
+        case ["--standby", place]:
+            start("--standby", place)
+        case [connection_file]:
+            return connect(connection_file)
+        case _:
+            raise project.Problem("usage: kernel.py CONNECTION_FILE")
+
+
+def connect(connection_file: str) -> int:
+    """Serves Jupyter with a standby, or becomes a new kernel; prepares the next standby."""
+    key = standby.key()
+    taken = standby.take(key, connection_file) if key else None
+    if key:
+        standby.prepare(key)
+    if taken:
+        return standby.serve(taken)
+    start("--connect", connection_file)
+
+
+def start(mode: str, place: str) -> NoReturn:
     """Makes the folder, starts the guard, becomes the companion."""
-    if len(sys.argv) != 2:
-        raise project.Problem("usage: kernel.py CONNECTION_FILE")
     evcxr = project.evcxr()
     if evcxr is None or project.toolchain_bin() is None or not project.LIBTORCH.exists():
         raise project.Problem("The kernel is not set up: run `make setup`, and `make doctor` for what is missing.")
@@ -36,7 +58,7 @@ def main() -> None:
     guard(folder, lock)
     variables = template.environment_variables() | {"EVCXR_TMPDIR": str(folder)}
     companion = Path(__file__).with_name("companion")
-    arguments = [sys.executable, str(companion), sys.argv[1], str(evcxr)]
+    arguments = [sys.executable, str(companion), str(evcxr), mode, place]
     os.execve(sys.executable, arguments, variables)
 
 

@@ -5,6 +5,6 @@
 `main.py` starts it and answers Jupyter's requests. The other files know less: `front.py` the
 sockets towards Jupyter, `evcxr.py` the process of evcxr and its sockets, `wire.py` signed messages
 on either side, `relay.py` the socket of the kit's relay in the process that runs the cells.
-`judge.py` decides what a cell has come to, `live.py` what becomes of a live message, `stream.py` and
+`standby.py` waits for Jupyter where a kernel was started before it is needed. `judge.py` decides what a cell has come to, `live.py` what becomes of a live message, `stream.py` and
 `limits.py` what becomes of text.
 """

@@ -9,9 +9,11 @@ import dataclasses
 import os
 import signal
 import tempfile
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
 import project
+import standby
 import zmq.asyncio
 
 from companion import judge, stream
@@ -21,6 +23,7 @@ from companion.judge import Evidence, Failure
 from companion.limits import Limit
 from companion.live import Displays
 from companion.relay import Relay, parent_of
+from companion.standby import Claim
 from companion.wire import log
 
 # Puts the relay into a new process of the cells. The line is spelled as in evcxr.toml.
@@ -78,11 +81,11 @@ class Hidden:
 class Companion:
     """Everything between Jupyter and evcxr."""
 
-    def __init__(self, connection_file: Path, program: Path) -> None:
+    def __init__(self, program: Path) -> None:
         self.program = program
         self.loop = asyncio.get_running_loop()
         self.context = zmq.asyncio.Context()
-        self.front = Front(self.context, connection_file)
+        self.front: Front
         self.evcxr = Evcxr(self.context)
         self.relay = Relay(self.on_event, self.on_lost, self.runs_cells)
         self.requests: asyncio.Queue[tuple[list[bytes], dict]] = asyncio.Queue()
@@ -99,38 +102,68 @@ class Companion:
 
     # Life
 
-    async def run(self) -> int:
+    async def run(self, connection_file: Path) -> int:
         """Serves until Jupyter or evcxr ends; returns the exit code."""
+        self.open(connection_file)
+        async with self.kernel():
+            return await self.serve_until(process_ends("JPY_PARENT_PID"))
+
+    async def stand_by(self, claim: Claim) -> int:
+        """Starts evcxr, and serves once a kernel takes this standby; returns the exit code."""
+        if not await claim.listen():
+            return 0
+        async with self.kernel():
+            owner = asyncio.create_task(process_ends(standby.OWNER))
+            ends = [claim.taken, self.evcxr.exited, owner]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            code = 0
+            if claim.taken.done():
+                self.open(claim.taken.result())
+                code = await self.serve_until(claim.released.wait())
+        await claim.close(code)
+        return code
+
+    def open(self, connection_file: Path) -> None:
+        """Opens the sockets towards Jupyter."""
+        self.front = Front(self.context, connection_file)
         self.front.publish("status", {"execution_state": "starting"}, None)
+
+    @contextlib.asynccontextmanager
+    async def kernel(self) -> AsyncIterator[None]:
+        """Starts evcxr, and ends it in the end."""
         with private_folder() as folder:
             socket = folder / "relay"
             await self.relay.listen(socket)
             os.environ["MNIST_KIT_COMPANION"] = str(socket)
             await self.evcxr.start(self.program, folder)
-            self.loop.add_signal_handler(signal.SIGINT, self.interrupt)
-            tasks = [
-                asyncio.create_task(part)
-                for part in (
-                    self.front.beat(),
-                    self.receive_shell(),
-                    self.receive_control(),
-                    self.receive_stdin(),
-                    self.evcxr_shell(),
-                    self.evcxr_control(),
-                    self.evcxr_stdin(),
-                    self.evcxr_iopub(),
-                    self.serve(),
-                    jupyter_ends(),
-                )
-            ]
-            ends = [self.stopped, self.evcxr.exited, *tasks]
             try:
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                return await self.end(tasks)
+                yield
             finally:
                 self.loss_expected = True
                 self.evcxr.kill()
                 self.context.destroy()
+
+    async def serve_until(self, jupyter_ends: Coroutine) -> int:
+        """Serves until Jupyter or evcxr ends; returns the exit code."""
+        self.loop.add_signal_handler(signal.SIGINT, self.interrupt)
+        tasks = [
+            asyncio.create_task(part)
+            for part in (
+                self.front.beat(),
+                self.receive_shell(),
+                self.receive_control(),
+                self.receive_stdin(),
+                self.evcxr_shell(),
+                self.evcxr_control(),
+                self.evcxr_stdin(),
+                self.evcxr_iopub(),
+                self.serve(),
+                jupyter_ends,
+            )
+        ]
+        ends = [self.stopped, self.evcxr.exited, *tasks]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        return await self.end(tasks)
 
     async def end(self, tasks: list[asyncio.Task]) -> int:
         """Tells a running cell, and the log, why the kernel ends; returns the exit code."""
@@ -561,7 +594,8 @@ class Companion:
                 }
             )
         elif kind == "execute_result":
-            if not cell.silent:
+            # evcxr shows `()` for a loop whose variables it had to treat anew.
+            if not cell.silent and content["data"] != {"text/plain": "()"}:
                 content["execution_count"] = self.count
                 self.front.forward(message)
         elif kind != "execute_input":
@@ -638,19 +672,26 @@ def private_folder():
         yield Path(short)
 
 
-async def jupyter_ends() -> None:
-    """Waits for the end of the program that has started the kernel, if that is known."""
+async def process_ends(variable: str) -> None:
+    """Waits for the end of the process whose id a variable holds; for ever if there is none."""
     ended = asyncio.Event()
     with contextlib.suppress(OSError, KeyError, ValueError):
-        process = os.pidfd_open(int(os.environ["JPY_PARENT_PID"]))
+        process = os.pidfd_open(int(os.environ[variable]))
         asyncio.get_running_loop().add_reader(process, ended.set)
     await ended.wait()
 
 
-def main(connection_file: str, program: str) -> int:
-    """Runs a companion and evcxr until the kernel ends; returns the exit code."""
+def main(program: str, mode: str, place: str) -> int:
+    """Runs a companion and evcxr until the kernel ends; returns the exit code.
+
+    `mode` tells what `place` is: `--connect` Jupyter's connection file, `--standby` the socket of a
+    standby.
+    """
 
     async def run() -> int:
-        return await Companion(Path(connection_file), Path(program)).run()
+        companion = Companion(Path(program))
+        if mode == "--standby":
+            return await companion.stand_by(Claim(Path(place)))
+        return await companion.run(Path(place))
 
     return asyncio.run(run())
