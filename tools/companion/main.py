@@ -163,7 +163,13 @@ class Companion:
         ]
         ends = [self.stopped, self.evcxr.exited, *tasks]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        return await self.end(tasks)
+        try:
+            return await self.end(tasks)
+        finally:
+            # They must not find their sockets closed.
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def end(self, tasks: list[asyncio.Task]) -> int:
         """Tells a running cell, and the log, why the kernel ends; returns the exit code."""
