@@ -29,6 +29,9 @@ class Front:
             socket.linger = 1000
             # Nothing is dropped for a slow client; the output of a cell is limited elsewhere.
             socket.set_hwm(0)
+            if kind == zmq.ROUTER:
+                # A client that connects again, as after a reload of the page, takes its place back.
+                socket.router_handover = 1
             socket.bind(f"{address}{where[port]}")
             return socket
 

@@ -9,9 +9,6 @@ from __future__ import annotations
 import dataclasses
 import re
 
-# Seconds between a request to stop and the end of the process.
-PATIENCE = 5
-
 LOST = (
     "All variables are lost. Files are kept: if training saved a checkpoint, it can continue from it."
 )

@@ -15,25 +15,22 @@ class Limit:
     """
 
     def __init__(self) -> None:
+        self.received = 0
         self.printed = 0
         self.said = False
 
-    def admit(self, text: str) -> bool:
-        """Counts a text; returns whether it is shown."""
-        self.count(len(text))
-        return self.printed <= MOST
+    def admit(self, size: int) -> bool:
+        """Counts text that has been received; returns whether it is shown."""
+        self.received += size
+        return not self.reached
 
-    def count(self, size: int) -> None:
-        """Counts text that is not shown in any case."""
-        self.printed += size
-
-    def count_at_least(self, size: int) -> None:
-        """Takes the relay's count, which includes what it has not passed on."""
-        self.printed = max(self.printed, size)
+    def report(self, size: int) -> None:
+        """Takes the relay's count, which includes what it does not pass on."""
+        self.printed = size
 
     def note(self) -> str | None:
         """Returns the line that tells the reader, once the limit is reached, and only once."""
-        if self.said or self.printed <= MOST:
+        if self.said or not self.reached:
             return None
         self.said = True
         return NOTE
@@ -41,9 +38,9 @@ class Limit:
     @property
     def reached(self) -> bool:
         """Whether nothing more is shown."""
-        return self.printed > MOST
+        return self.received > MOST
 
     @property
     def endless(self) -> bool:
         """Whether the cell has to be stopped."""
-        return self.printed > 2 * MOST
+        return max(self.received, self.printed) > 2 * MOST

@@ -29,6 +29,10 @@ from companion.wire import log
 # Puts the relay into a new process of the cells. The line is spelled as in evcxr.toml.
 INIT = f':dep mnist_kit = {{ path = "{project.KIT}" }}\nmnist_kit::init();'
 
+# Seconds between a request to stop and the end of the process, and for a cell that prints without
+# end: all it prints is held in memory.
+STOP_PATIENCE = 5
+FLOOD_STOP_PATIENCE = 1
 # Seconds that the relay has for its answer after a cell.
 RELAY_PATIENCE = 10
 # Seconds that a cell has to end by itself once it cannot be watched any more.
@@ -414,7 +418,8 @@ class Companion:
         """Sets the time at which a cell that does not stop is killed."""
         if cell.due:
             cell.due.cancel()
-        cell.due = self.loop.call_later(judge.PATIENCE, self.kill, cell)
+        patience = STOP_PATIENCE if cell.evidence.stop == "Interrupted" else FLOOD_STOP_PATIENCE
+        cell.due = self.loop.call_later(patience, self.kill, cell)
 
     def kill(self, cell: Cell) -> None:
         """Ends the process of the cells because a cell does not stop."""
@@ -465,7 +470,7 @@ class Companion:
                 # A cell without stdout cannot tell evcxr that it has ended.
                 self.loop.call_later(BLIND_PATIENCE, self.end_blind, cell)
             case "limit":
-                cell.limit.count_at_least(event.get("bytes", 0))
+                cell.limit.report(event.get("bytes", 0))
                 self.check_limit(cell)
             case "live" | "stopped":
                 cell.lives.append(event)
@@ -566,7 +571,7 @@ class Companion:
             return False
         self.last_output = self.loop.time()
         if not cell.ended:
-            cell.limit.count(len(frames[-1]))
+            cell.limit.admit(len(frames[-1]))
             self.check_limit(cell)
         return True
 
@@ -621,7 +626,7 @@ class Companion:
             cell.evidence.stderr = kept[-STDERR_KEPT:]
         if not line:
             return
-        if cell.limit.admit(line):
+        if cell.limit.admit(len(line)):
             text.add(name, line, cell)
         self.check_limit(cell)
 

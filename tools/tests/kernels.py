@@ -5,6 +5,7 @@ import os
 import queue
 import time
 
+from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 import kernel
@@ -50,7 +51,9 @@ class Kernel:
         self.client = self.connect()
 
     def connect(self):
-        client = self.manager.client()
+        """Connects a client with a session of its own."""
+        client = BlockingKernelClient(connection_file=self.manager.connection_file)
+        client.load_connection_file()
         client.start_channels()
         client.wait_for_ready(timeout=START_LIMIT)
         return client
@@ -80,7 +83,7 @@ class Kernel:
         """Waits for the answer to a request."""
         deadline = time.monotonic() + LIMIT
         while True:
-            reply = self.client.get_shell_msg(timeout=deadline - time.monotonic())
+            reply = self.client.get_shell_msg(timeout=max(deadline - time.monotonic(), 0))
             if reply["parent_header"].get("msg_id") == request:
                 return reply["content"]
 
@@ -88,7 +91,7 @@ class Kernel:
         """Reads what is published about a request until a message is found, and returns that."""
         deadline = time.monotonic() + LIMIT
         while True:
-            message = self.client.get_iopub_msg(timeout=max(deadline - time.monotonic(), 0.01))
+            message = self.client.get_iopub_msg(timeout=max(deadline - time.monotonic(), 0))
             if request is None or message["parent_header"].get("msg_id") == request:
                 if messages is not None:
                     messages.append(message)
@@ -108,13 +111,14 @@ class Kernel:
     def ok(self, code):
         """Runs a cell that has to succeed."""
         result = self.run(code)
-        assert result.status == "ok", (code, result.reply)
+        assert result.status == "ok", f"{code}\n{result.reply.get('evalue', result.reply)}"
         return result
 
     def fails(self, code, ename):
         """Runs a cell that has to fail."""
         result = self.run(code)
-        assert (result.status, result.reply.get("ename")) == ("error", ename), result.reply
+        found = (result.status, result.reply.get("ename"), result.reply.get("evalue"))
+        assert found[:2] == ("error", ename), found
         assert result.errors, "the error is shown"
         return result
 

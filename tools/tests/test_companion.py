@@ -11,12 +11,15 @@ import pytest
 import project
 from kernels import LIMIT, Kernel, is_gone, wait_until
 
-C = """unsafe extern "C" {
-    fn close(descriptor: i32) -> i32;
-    fn dup2(from: i32, to: i32) -> i32;
-    fn open(path: *const i8, flags: i32) -> i32;
-}
-"""
+# Within braces, so that evcxr does not keep the declarations.
+C = """{{
+    unsafe extern "C" {{
+        fn close(descriptor: i32) -> i32;
+        fn dup2(from: i32, to: i32) -> i32;
+        fn open(path: *const i8, flags: i32) -> i32;
+    }}
+    unsafe {{ {} }}
+}}"""
 SLEEP = "std::thread::sleep(std::time::Duration::from_millis({}));"
 DEAF = 'println!("started"); loop { ' + SLEEP.format(10) + " }"
 LISTENING = (
@@ -124,12 +127,14 @@ def test_a_panic_hook_of_the_cell_hides_nothing(kernel):
     ],
 )
 def test_closed_and_redirected_streams_are_errors(kernel, call):
-    kernel.fails(C + "unsafe { " + call + " }", "Descriptor")
+    kernel.fails(C.format(call), "Descriptor")
     assert kernel.ok('println!("again"); 1').text() == "again\n"
 
 
 def test_closed_sockets_are_errors(kernel):
-    kernel.fails(C + "for number in 3..2000 { unsafe { close(number); } }", "RelayLost")
+    result = kernel.run(C.format("for number in 3..2000 { close(number); }"))
+    # It depends on what it notices first.
+    assert result.reply["ename"] in ("RelayLost", "ProcessEnded")
     kernel.fails("panic!()", "Panic")
 
 
@@ -240,7 +245,8 @@ def test_a_cell_that_prints_for_ever_is_stopped(kernel, macro):
     code = f'let line = "x".repeat(1000); loop {{ {macro}!("{{line}}"); }}'
     result = kernel.fails(code, "OutputLimit")
     name = "stdout" if macro == "println" else "stderr"
-    assert 9_000_000 < result.text(name).count("x") <= 10_000_000
+    shown = result.text(name).count("x")
+    assert 9_000_000 < shown <= 10_000_000
     assert result.text("stderr").count("Output limit") == 1
     # Nothing of it comes with the next cell.
     after = kernel.ok('println!("calm");')
@@ -250,18 +256,20 @@ def test_a_cell_that_prints_for_ever_is_stopped(kernel, macro):
 def test_a_cell_that_prints_a_lot_is_no_error(kernel):
     result = kernel.ok('for _ in 0..15_000 { println!("{}", "x".repeat(999)); }')
     assert result.text("stderr").count("Output limit") == 1
-    assert result.text().count("x") <= 10_000_000
+    shown = result.text().count("x")
+    assert 9_000_000 < shown <= 10_000_000
 
 
 def test_two_clients(kernel):
     other = kernel.connect()
     try:
-        mine, theirs = kernel.send("let mine: i64 = 1;"), other.execute("let theirs: i64 = 2;")
-        assert kernel.finish(mine).status == "ok"
-        reply = other.get_shell_msg(timeout=LIMIT)
-        assert (reply["parent_header"]["msg_id"], reply["content"]["status"]) == (theirs, "ok")
-        # Both see what the other does.
+        theirs = other.execute("let theirs: i64 = 2;")
+        # Each sees what the other does.
         kernel.read_until(lambda m: m["msg_type"] == "execute_input", theirs)
+        assert kernel.ok("let mine: i64 = 1;").status == "ok"
+        while (reply := other.get_shell_msg(timeout=LIMIT))["parent_header"]["msg_id"] != theirs:
+            assert reply["msg_type"] == "kernel_info_reply"
+        assert reply["content"]["status"] == "ok"
         assert kernel.ok("mine + theirs").value == "3"
     finally:
         other.stop_channels()
