@@ -5,7 +5,7 @@ LESSON := notebooks/01_mlp.ipynb
 ENV_PYTHON = $$($(PYTHON) tools/project.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor lab demo test bench bench-kernel results
+.PHONY: help setup doctor lab demo test test-browser bench bench-kernel results
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -24,6 +24,9 @@ demo: setup ## run lesson 1 without a browser; results go to out/
 
 test: setup ## run all checks and tests
 	@$(PYTHON) tools/check.py
+
+test-browser: setup ## use the lessons in a real browser; screenshots go to out/screenshots/
+	@$(ENV_PYTHON) -m pytest tools/tests_browser -ra -q
 
 bench: setup ## compare the speed of training and augmentation with PyTorch (minutes)
 	@$(ENV_PYTHON) tools/bench.py

@@ -13,6 +13,8 @@ def main() -> None:
     """Starts the standby, and becomes JupyterLab."""
     notebooks = project.ROOT / "notebooks"
     os.environ[standby.OWNER] = str(os.getpid())
+    paths = [str(project.JUPYTER_CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
     os.chdir(notebooks)
     key = standby.key()
     if key:

@@ -20,6 +20,8 @@ LIBTORCH = ROOT / ".libtorch"
 # The packages that the project uses directly, and everything that they bring along, with hashes.
 DIRECT_REQUIREMENTS = ROOT / "tools" / "requirements.in"
 REQUIREMENTS = ROOT / "tools" / "requirements.txt"
+# Settings of JupyterLab for the lessons, such as no pop-up that asks to fetch news.
+JUPYTER_CONFIG = ROOT / "tools" / "jupyter"
 EVCXR_VERSION = "0.22.0"
 UV_VERSION = "0.13.9"
 KERNEL_NAME = "mnist_kit"
