@@ -88,6 +88,65 @@ def test_an_outdated_rust_is_reported_with_both_versions(monkeypatch):
     assert "Found: Rust 1.80.1" in message and "rustup update stable" in message
 
 
+@pytest.fixture
+def installed(monkeypatch):
+    """Records which sets of packages the set-up installs, on a machine without a driver."""
+    sets = []
+    monkeypatch.setattr(setup_project, "install", lambda *arguments: sets.append(arguments))
+    monkeypatch.setattr(project, "NVIDIA_DRIVER", ("/no/driver",))
+    monkeypatch.delenv("MNIST_KIT_CUDA", raising=False)
+    monkeypatch.setattr(project, "libtorch_variant", lambda: None)
+    return sets
+
+
+def test_without_a_driver_only_the_cpu_part_of_libtorch_is_installed(installed):
+    assert setup_project.libtorch_package() == "CPU part of the CUDA wheel"
+    assert [(name, *options) for name, _, *options in installed] == [
+        (project.LIBTORCH_CPU, "--no-deps")
+    ]
+
+
+@pytest.mark.parametrize("reason", ["driver", "variable"])
+def test_with_a_driver_or_on_request_libtorch_has_cuda(reason, installed, monkeypatch, tmp_path):
+    if reason == "driver":
+        monkeypatch.setattr(project, "NVIDIA_DRIVER", (str(tmp_path),))
+    else:
+        monkeypatch.setenv("MNIST_KIT_CUDA", "1")
+    # The CPU part is there already.
+    monkeypatch.setattr(project, "libtorch_variant", lambda: project.LIBTORCH_CPU)
+    assert setup_project.libtorch_package() == "with CUDA"
+    assert [name for name, *_ in installed] == [project.LIBTORCH_CUDA]
+
+
+def test_the_driver_can_be_overruled_and_a_complete_libtorch_stays(installed, monkeypatch, tmp_path):
+    monkeypatch.setattr(project, "NVIDIA_DRIVER", (str(tmp_path),))
+    monkeypatch.setenv("MNIST_KIT_CUDA", "0")
+    assert not project.wants_cuda()
+    monkeypatch.setattr(project, "libtorch_variant", lambda: project.LIBTORCH_CUDA)
+    assert setup_project.libtorch_package() == "with CUDA" and not installed
+    monkeypatch.setenv("MNIST_KIT_CUDA", "yes")
+    with pytest.raises(project.Problem, match="MNIST_KIT_CUDA is yes. Set it to 0 or 1"):
+        project.wants_cuda()
+
+
+def test_packages_for_tests_come_only_with_the_tests():
+    def names(**options):
+        return [step.name for step in setup_project.steps(**options)]
+
+    assert "packages for tests" not in names()
+    assert "packages for tests" in names(with_tests=True)
+
+
+def test_a_linker_that_cannot_link_programs_is_named(monkeypatch, tmp_path):
+    # An empty folder stands for a libtorch that the linker cannot use.
+    monkeypatch.setattr(project, "LIBTORCH", tmp_path)
+    project.links_programs.cache_clear()
+    assert "use lld, Rust's default linker" in setup_project.linker_note()
+    monkeypatch.undo()
+    project.links_programs.cache_clear()
+    assert setup_project.linker_note() == ""
+
+
 def test_long_steps_carry_an_estimate():
     titles = {step.name: step.title() for step in setup_project.steps()}
     assert titles["evcxr"] == "evcxr (about 11 minutes the first time)"
