@@ -58,6 +58,8 @@ def main() -> None:
     """Runs all steps in order."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tests", action="store_true", help="install what tests need as well")
+    # Other users of a shared checkout can read what is installed, and nobody else writes to it.
+    os.umask(0o022)
     started = time.monotonic()
     planned = steps(parser.parse_args().tests)
     for number, step in enumerate(planned, 1):
