@@ -59,7 +59,11 @@ def start(mode: str, place: str) -> NoReturn:
         template.ensure(say)
         folder, lock = claim()
     guard(folder, lock)
-    variables = template.environment_variables() | {"EVCXR_TMPDIR": str(folder)}
+    variables = template.environment_variables() | {
+        "EVCXR_TMPDIR": str(folder),
+        # The companion hands this descriptor to evcxr: see `belongs_to`.
+        "MNIST_KIT_KERNEL_LOCK": str(lock),
+    }
     companion = Path(__file__).with_name("companion")
     arguments = [sys.executable, str(companion), str(evcxr), mode, place]
     os.execve(sys.executable, arguments, variables)

@@ -241,11 +241,22 @@ def host() -> str:
 
 @functools.cache
 def evcxr() -> Path | None:
-    """Finds evcxr_jupyter, if `cargo install` has installed the pinned version."""
+    """Finds evcxr_jupyter at the pinned version, on PATH or where cargo installs programs.
+
+    The program does not tell its version; cargo and cargo-binstall note it beside the bin folder.
+    """
     cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
-    listed = output_of("cargo", "install", "--list", cwd=ROOT) or ""
-    binary = cargo_home / "bin" / "evcxr_jupyter"
-    return binary if f"evcxr_jupyter v{EVCXR_VERSION}:" in listed and binary.exists() else None
+    on_path = shutil.which("evcxr_jupyter")
+    binaries = [Path(on_path)] if on_path else []
+    binaries.append(cargo_home / "bin" / "evcxr_jupyter")
+    for binary in binaries:
+        try:
+            installed = (binary.parent.parent / ".crates.toml").read_text()
+        except OSError:
+            continue
+        if f'"evcxr_jupyter {EVCXR_VERSION} (' in installed and os.access(binary, os.X_OK):
+            return binary
+    return None
 
 
 def rust_library() -> Path | None:

@@ -28,12 +28,19 @@ class Step:
     # Time on two cores when nothing has been done yet; 0 for steps that take seconds.
     minutes: int = 0
 
-    def title(self) -> str:
-        """Formats the name, with the estimated time if the step can take long."""
-        if not self.minutes:
-            return self.name
-        unit = "minute" if self.minutes == 1 else "minutes"
-        return f"{self.name} (about {self.minutes} {unit} the first time)"
+
+# What `announce` adds to the first line of a step that has work to do.
+estimate = ""
+
+
+def estimate_for(planned: list[Step], number: int) -> str:
+    """Tells how long a step can take, and all steps from it to the last."""
+    step, left = planned[number], sum(step.minutes for step in planned[number:])
+    if not step.minutes:
+        return ""
+    unit = "minute" if step.minutes == 1 else "minutes"
+    rest = f"; the whole set-up, {left} at most" if left > step.minutes else ""
+    return f" (about {step.minutes} {unit}{rest})"
 
 
 def steps(with_tests: bool = False) -> list[Step]:
@@ -48,8 +55,8 @@ def steps(with_tests: bool = False) -> list[Step]:
         Step("link to libtorch", libtorch),
         Step("Rust sources", rust_sources, minutes=1),
         Step("crates", crates, minutes=1),
-        Step("evcxr", evcxr, minutes=11),
-        Step("kernel template", kernel_template, minutes=7),
+        Step("evcxr", evcxr, minutes=10),
+        Step("kernel template", kernel_template, minutes=6),
         Step("kernelspec", kernelspec),
     ]
 
@@ -62,17 +69,21 @@ def main() -> None:
     os.umask(0o022)
     started = time.monotonic()
     planned = steps(parser.parse_args().tests)
-    for number, step in enumerate(planned, 1):
+    for number, step in enumerate(planned):
         begun = time.monotonic()
-        print(f"[{number}/{len(planned)}] {step.title()}: ", end="", flush=True)
+        global estimate
+        estimate = estimate_for(planned, number)
+        print(f"[{number + 1}/{len(planned)}] {step.name}: ", end="", flush=True)
         result = step.action()
         print(f"{result} ({time.monotonic() - begun:.1f} s)", flush=True)
     print(f"Set-up finished in {time.monotonic() - started:.1f} s.")
 
 
 def announce(text: str) -> None:
-    """Prints what a step is about to do."""
-    print(text, flush=True)
+    """Prints what a step is about to do, the first time with the estimated time."""
+    global estimate
+    print(text + estimate, flush=True)
+    estimate = ""
 
 
 def run(*command: str | Path, **options) -> None:
@@ -252,16 +263,26 @@ def crates() -> str:
 
 
 def evcxr() -> str:
-    """Compiles evcxr_jupyter, the program of the kernel, at the pinned version."""
+    """Installs evcxr_jupyter, the program of the kernel, at the pinned version.
+
+    Where the user has cargo-binstall, it downloads the program, if a compiled one is offered.
+    """
     if project.evcxr():
         return f"{project.EVCXR_VERSION}, installed"
-    announce(f"compiling evcxr_jupyter {project.EVCXR_VERSION}")
-    run("cargo", "install", "--locked", "evcxr_jupyter", "--version", project.EVCXR_VERSION)
-    project.evcxr.cache_clear()
+    package = f"evcxr_jupyter@{project.EVCXR_VERSION}"
+    if project.output_of("cargo", "binstall", "-V", cwd=project.ROOT) is not None:
+        announce(f"looking for a compiled {package}")
+        download = ["cargo", "binstall", "--no-confirm", "--disable-strategies", "compile"]
+        project.output_of(*download, package, cwd=project.ROOT)
+        project.evcxr.cache_clear()
+    if not project.evcxr():
+        announce(f"compiling {package}")
+        run("cargo", "install", "--locked", package)
+        project.evcxr.cache_clear()
     if not project.evcxr():
         raise Problem(
-            "cargo has installed evcxr_jupyter, but not in the bin folder of CARGO_HOME. "
-            "Unset CARGO_INSTALL_ROOT and run `make setup` again."
+            "cargo has installed evcxr_jupyter, but neither on PATH nor in the bin folder of "
+            "CARGO_HOME. Unset CARGO_INSTALL_ROOT and run `make setup` again."
         )
     return f"{project.EVCXR_VERSION}, installed"
 
