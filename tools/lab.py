@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
+import lab_server
 import project
 import standby
 
 
 def main() -> None:
-    """Starts the standby, and becomes JupyterLab."""
+    """Starts the standby, then JupyterLab in this process."""
     notebooks = project.ROOT / "notebooks"
     os.environ[standby.OWNER] = str(os.getpid())
     paths = [str(project.JUPYTER_CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
@@ -19,10 +20,7 @@ def main() -> None:
     key = standby.key()
     if key:
         standby.prepare(key)
-    arguments = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={notebooks}"]
-    if os.geteuid() == 0:
-        arguments.append("--allow-root")
-    os.execv(sys.executable, [*arguments, *sys.argv[1:]])
+    lab_server.start(sys.argv[1:])
 
 
 if __name__ == "__main__":
