@@ -1,4 +1,4 @@
-"""JupyterLab with the settings of `make lab`: reachable from this machine only, and with a token."""
+"""JupyterLab with the settings of `make lab`: reached from this machine only, and with a token."""
 
 from __future__ import annotations
 

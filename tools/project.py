@@ -37,8 +37,8 @@ KERNEL_TITLE = "Rust (mnist_kit)"
 SKIPPABLE = ("mnist", "python", "weights", "gpu")
 
 LINKER_REMEDY = (
-    "the linker cannot link programs, because it looks for all of CUDA's libraries. Notebooks work. "
-    "For the program `mnist`, use lld, Rust's default linker, or run `MNIST_KIT_CUDA=1 make setup`"
+    "the linker cannot link programs, because it looks for all of CUDA's libraries. "
+    "Notebooks work. For the program `mnist`, use lld, Rust's default linker, or run `MNIST_KIT_CUDA=1 make setup`"
 )
 
 
