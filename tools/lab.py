@@ -19,7 +19,10 @@ def main() -> None:
     key = standby.key()
     if key:
         standby.prepare(key)
-    arguments = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={notebooks}"]
+    arguments = [sys.executable, "-m", "jupyterlab"]
+    # JupyterLab refuses an option that is given twice.
+    if not any(argument.startswith("--ServerApp.root_dir") for argument in sys.argv):
+        arguments.append(f"--ServerApp.root_dir={notebooks}")
     if os.geteuid() == 0:
         arguments.append("--allow-root")
     os.execv(sys.executable, [*arguments, *sys.argv[1:]])
