@@ -38,4 +38,7 @@ def start(arguments: list[str]) -> None:
     """Runs JupyterLab in this process, so that the list of processes does not show the token."""
     from jupyterlab.labapp import LabApp
 
-    LabApp.launch_instance([*options(), *arguments])
+    # JupyterLab refuses an option that is given twice; one of the caller's own wins.
+    given = {argument.partition("=")[0] for argument in arguments}
+    chosen = [option for option in options() if option.partition("=")[0] not in given]
+    LabApp.launch_instance([*chosen, *arguments])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import nbformat
 from playwright.sync_api import Locator, Page, expect
 
 import project
@@ -21,7 +22,10 @@ class Notebook:
         self.page, self.server, self.name = page, server, name
         # JupyterLab asks before a page with unsaved changes is left.
         page.on("dialog", lambda dialog: dialog.accept())
-        page.goto(f"{server.url}/lab/tree/{name}?token={server.token}")
+        # A workspace of its own: JupyterLab would open the notebooks of earlier tests again.
+        workspace = name.removesuffix(".ipynb")
+        url = f"{server.url}/lab/workspaces/{workspace}/tree/{name}?token={server.token}"
+        page.goto(url)
         self.wait_until_idle()
 
     def wait_until_idle(self) -> None:
@@ -30,7 +34,7 @@ class Notebook:
         expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
 
     def press(self, button: str) -> None:
-        """Clicks a button of the toolbar: `run`, `interrupt` or `restart`."""
+        """Clicks a button of the toolbar: `save`, `run`, `interrupt` or `restart`."""
         self.page.locator(f".jp-NotebookPanel-toolbar [data-jp-item-name={button}]").click()
 
     def run_all(self) -> None:
@@ -58,6 +62,12 @@ class Notebook:
     def reload(self) -> None:
         """Loads the page again, as after a lost connection."""
         self.page.reload()
+
+    def save(self) -> nbformat.NotebookNode:
+        """Saves the notebook and returns it as it is on disk."""
+        self.press("save")
+        expect(self.page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+        return nbformat.read(self.server.root / self.name, as_version=4)
 
     def cell(self, index: int) -> Locator:
         """Returns a code cell, counted from 0."""

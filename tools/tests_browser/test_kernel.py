@@ -12,7 +12,7 @@ let batches = digits.train.batches(50)?.transform(&transform);
 let vs = nn::VarStore::new(Device::Cpu);
 let model = Mlp::new(vs.root(), 50)?;
 """
-TRAIN = "let history = fit(&model, &vs, &batches).epochs(100_000).run()?;"
+TRAIN = "let history = fit(&model, &vs, &batches).epochs(100).run()?;"
 # Waits for a file of the test, so that the test decides when the cell ends.
 WAIT = """\
 println!("before");
@@ -51,6 +51,11 @@ def test_training_shows_progress_and_stops(open_notebook):
     kept = int(re.search(r"epochs kept: (\d+)", view.run_to_the_end(3))[1])
     assert kept >= 2
     view.screenshot("training-stopped", 3)
+    # A saved notebook has the last state of the bar and of the figure, and nothing before it.
+    shown = [output for output in view.save().cells[2].outputs if "data" in output]
+    kinds = [kind for output in shown for kind in output.data]
+    assert len(shown) == 2 and {"text/html", "image/png"} <= set(kinds)
+    assert kinds.count("image/png") == 1
 
 
 def test_a_restart_forgets_the_variables(open_notebook):
