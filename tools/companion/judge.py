@@ -10,7 +10,8 @@ import dataclasses
 import re
 
 LOST = (
-    "All variables are lost. Files are kept: if training saved a checkpoint, it can continue from it."
+    "All variables are lost. Files are kept: "
+    "if training saved a checkpoint, it can continue from it."
 )
 
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
@@ -88,7 +89,8 @@ def killed(evidence: Evidence) -> Failure | None:
     if not evidence.killed:
         return None
     if evidence.stop == "OutputLimit":
-        return failure("OutputLimit", "The cell printed without end, so its process was ended.", LOST)
+        said = "The cell printed without end, so its process was ended."
+        return failure("OutputLimit", said, LOST)
     return failure("Interrupted", "The cell did not stop, so its process was ended.", LOST)
 
 

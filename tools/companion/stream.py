@@ -1,6 +1,8 @@
-"""What the relay writes into the text that evcxr passes on, a line at a time."""
+"""The text of cells, which evcxr passes on a line at a time, with marks of the relay in it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 # Ends a line that the cell has not ended: the next one continues it.
 UNFINISHED = "\x1e\n"
@@ -16,3 +18,25 @@ def is_place(text: str) -> bool:
 def clean(text: str) -> str:
     """Removes the relay's marks from text."""
     return text.replace(PLACE, "").replace(UNFINISHED, "")
+
+
+class Text:
+    """Collects lines that come together, to publish them in one message."""
+
+    def __init__(self, publish: Callable[[str, dict, dict], None]) -> None:
+        self.publish = publish
+        self.name, self.parent, self.lines = "", None, []
+
+    def add(self, name: str, line: str, parent: dict) -> None:
+        """Adds a line of a request to the message, or begins a new one."""
+        if name != self.name or parent is not self.parent:
+            self.flush()
+            self.name, self.parent = name, parent
+        self.lines.append(line)
+
+    def flush(self) -> None:
+        """Publishes the lines."""
+        if self.lines:
+            content = {"name": self.name, "text": "".join(self.lines)}
+            self.publish("stream", content, self.parent)
+            self.lines = []

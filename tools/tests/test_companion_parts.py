@@ -163,3 +163,22 @@ def test_the_relays_marks_are_removed():
     assert stream.clean("50 %\x1e\n") == "50 %"
     assert stream.clean("line\n") == "line\n"
     assert stream.is_place(stream.PLACE) and not stream.is_place(f"x{stream.PLACE}")
+
+
+def test_lines_that_come_together_are_one_message():
+    published, one, two = [], {}, {}
+    text = stream.Text(lambda *message: published.append(message))
+    for name, line, parent in (
+        ("stdout", "a\n", one),
+        ("stdout", "b\n", one),
+        ("stderr", "c\n", one),
+        ("stderr", "d\n", two),
+    ):
+        text.add(name, line, parent)
+    text.flush()
+    text.flush()
+    assert [(c["name"], c["text"]) for _, c, _ in published] == [
+        ("stdout", "a\nb\n"),
+        ("stderr", "c\n"),
+        ("stderr", "d\n"),
+    ]
