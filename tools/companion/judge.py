@@ -171,7 +171,11 @@ def panic(evidence: Evidence) -> Failure | None:
     if evidence.panicked:
         own = [panic for panic in evidence.panics if panic.get("main")]
         if own:
-            return panic_failure(own[-1], evidence.code)
+            found = panic_failure(own[-1], evidence.code)
+            # `a scoped thread panicked` and a failed `join` say little about the cause.
+            for thread in threads:
+                found.traceback += panic_failure(thread, evidence.code).traceback
+            return found
         if not threads:
             return failure("Panic", last_line(evidence.stderr) or "the cell has panicked")
     return panic_failure(threads[0], evidence.code) if threads else None

@@ -89,6 +89,9 @@ def test_a_panic_of_which_the_cell_has_hidden_the_message_takes_the_end_of_stder
 def test_a_panic_of_a_thread_names_the_thread():
     found = verdict(Evidence(**RAN, panics=[THREAD]))
     assert "`loader`" in found.traceback[-1]
+    scoped = {"message": "a scoped thread panicked", "main": True}
+    found = verdict(Evidence(**RAN, panicked=True, panics=[THREAD, scoped]))
+    assert found.evalue == "a scoped thread panicked" and "Panic: lost" in found.traceback
     assert "next cell" in late_panic(THREAD, "").traceback[-1]
 
 
