@@ -104,10 +104,13 @@ def environment_variables() -> dict[str, str]:
     """Returns the environment in which the template and the cells are compiled and run."""
     variables = dict(os.environ)
     libtorch = project.LIBTORCH.resolve()
-    # evcxr loads a cell from the folder above the one that rustc computes its run path for, so cells
-    # do not find Rust's standard library where both lie in the user's home.
-    rust = project.toolchain_bin().parent / "lib" / "rustlib" / project.host() / "lib"
-    libraries = [str(libtorch / "lib"), str(rust), variables.get("LD_LIBRARY_PATH", "")]
+    libraries = [str(libtorch / "lib"), variables.get("LD_LIBRARY_PATH", "")]
+    toolchain = project.toolchain_bin()
+    if toolchain:
+        # evcxr loads a cell from the folder above the one that rustc computes its run path for, so
+        # cells do not find Rust's standard library where both lie in the user's home.
+        library = toolchain.parent / "lib" / "rustlib" / project.host() / "lib"
+        libraries.insert(1, str(library))
     variables.update(
         LIBTORCH=str(libtorch),
         LD_LIBRARY_PATH=":".join(filter(None, libraries)),
