@@ -9,8 +9,10 @@ use mnist_kit::transform::{gaussian_blur, sobel_magnitude};
 use std::panic::catch_unwind;
 use tch::{Device, Kind, Tensor, nn};
 
+type Build = fn(nn::Path);
+
 /// The text of the panic of a constructor, which cannot return an error.
-fn refusal(build: fn(nn::Path)) -> String {
+fn refusal(build: Build) -> String {
     let payload = catch_unwind(|| build(nn::VarStore::new(Device::Cpu).root()))
         .expect_err("a layer of this size is refused");
     *payload.downcast::<String>().expect("a text")
@@ -18,7 +20,7 @@ fn refusal(build: fn(nn::Path)) -> String {
 
 #[test]
 fn layers_of_impossible_sizes_are_refused_in_plain_words() {
-    let cases: [(fn(nn::Path), &str); 15] = [
+    let cases: [(Build, &str); 15] = [
         (|path| drop(linear(path, -1, 10)), "linear: layer sizes [-1, 10]"),
         (|path| drop(linear(path, 0, 10)), "linear: layer sizes [0, 10]"),
         (|path| drop(linear(path, 10, i64::MAX)), "linear: layer sizes [10, 9223372036854775807]"),
