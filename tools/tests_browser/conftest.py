@@ -54,15 +54,21 @@ def browser():
 
 @pytest.fixture
 def open_notebook(server, browser, request):
-    """Opens notebooks: by name, or with the given cells. Ends their kernels after the test."""
+    """Opens notebooks, by name or with the given cells, and waits for their kernels.
+
+    Kernels end after the test.
+    """
     pages = []
 
-    def open_one(name=None, cells=(), **options):
+    def open_one(name=None, cells=(), wait=True):
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.set_default_timeout(SECONDS * 1000)
         pages.append(page)
-        name = name or server.write(f"{request.node.name}.ipynb", list(cells), **options)
-        return Notebook(page, server, name)
+        name = name or server.write(f"{request.node.name}.ipynb", list(cells))
+        notebook = Notebook(page, server, name)
+        if wait:
+            notebook.wait_until_idle()
+        return notebook
 
     yield open_one
     for page in pages:

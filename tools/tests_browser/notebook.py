@@ -18,7 +18,7 @@ class Notebook:
     """A notebook that is open in the browser."""
 
     def __init__(self, page: Page, server: Server, name: str) -> None:
-        """Opens the notebook and waits until its kernel is idle."""
+        """Opens the notebook and waits until it is on screen."""
         self.page, self.server, self.name = page, server, name
         # JupyterLab asks before a page with unsaved changes is left.
         page.on("dialog", lambda dialog: dialog.accept())
@@ -26,11 +26,10 @@ class Notebook:
         workspace = name.removesuffix(".ipynb")
         url = f"{server.url}/lab/workspaces/{workspace}/tree/{name}?token={server.token}"
         page.goto(url)
-        self.wait_until_idle()
+        expect(self.cell(0)).to_be_visible()
 
     def wait_until_idle(self) -> None:
-        """Waits until the notebook is on screen and its kernel is idle."""
-        expect(self.page.locator(".jp-Notebook")).to_be_visible()
+        """Waits until the kernel is idle."""
         expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
 
     def press(self, button: str) -> None:

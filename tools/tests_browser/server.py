@@ -110,8 +110,9 @@ class Server:
             self.process.kill()
             self.process.wait()
 
-    def write(self, name: str, cells: list[str], kernel: str = project.KERNEL_NAME) -> str:
+    def write(self, name: str, cells: list[str]) -> str:
         """Writes a notebook with the given code cells and returns its name."""
+        kernel = project.KERNEL_NAME
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
             metadata={

@@ -58,6 +58,11 @@ def test_training_shows_progress_and_stops(open_notebook):
     assert kinds.count("image/png") == 1
 
 
+def test_a_cell_runs_although_the_kernel_still_starts(open_notebook):
+    view = open_notebook(cells=["1 + 1"], wait=False)
+    assert view.run_to_the_end(0).strip() == "2"
+
+
 def test_a_restart_forgets_the_variables(open_notebook):
     view = open_notebook(cells=["let answer = 42;", "answer", "1 + 1"])
     view.run_to_the_end(0)
