@@ -5,7 +5,7 @@ LESSON := notebooks/01_mlp.ipynb
 ENV_PYTHON = $$($(PYTHON) tools/project.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor lab demo test bench bench-kernel results
+.PHONY: help setup setup-tests doctor lab demo test test-browser bench bench-kernel results requirements
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -13,19 +13,26 @@ help: ## list the targets
 setup: ## install everything that notebooks need
 	@$(PYTHON) tools/setup_project.py
 
+# PyTorch and what else tests and benchmarks compare with.
+setup-tests:
+	@$(PYTHON) tools/setup_project.py --tests
+
 doctor: ## list what is installed, what is missing and how to fix it
 	@$(PYTHON) tools/doctor.py
 
 lab: setup ## open the lessons in JupyterLab
-	@$(ENV_PYTHON) -m jupyterlab --ServerApp.root_dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+	@$(ENV_PYTHON) tools/lab.py
 
 demo: setup ## run lesson 1 without a browser; results go to out/
 	@$(ENV_PYTHON) tools/demo.py $(LESSON) out
 
-test: setup ## run all checks and tests
+test: setup-tests ## run all checks and tests
 	@$(PYTHON) tools/check.py
 
-bench: setup ## compare the speed of training and augmentation with PyTorch (minutes)
+test-browser: setup-tests ## use the lessons in a real browser; screenshots go to out/screenshots/
+	@$(ENV_PYTHON) -m pytest tools/tests_browser -ra -q
+
+bench: setup-tests ## compare the speed of training and augmentation with PyTorch (minutes)
 	@$(ENV_PYTHON) tools/bench.py
 
 bench-kernel: setup ## compare the start-up of the kernel with plain evcxr (minutes)
@@ -33,3 +40,6 @@ bench-kernel: setup ## compare the start-up of the kernel with plain evcxr (minu
 
 results: setup ## train lessons 1 to 3 with three seeds each (an hour on two cores)
 	@$(ENV_PYTHON) tools/results.py
+
+requirements: ## write tools/*.txt from tools/*.in, after a change of a Python package
+	@$(PYTHON) tools/requirements.py

@@ -78,8 +78,8 @@ def python_side() -> list[Part]:
     version = project.output_of(project.python(), "-c", ask)
     found = version and f"{version} in {project.environment()}"
     good = project.at_least(version, "3.11")
-    pins = project.pins()
-    unmet = project.unmet_pins(project.python()) if version else dict.fromkeys(pins)
+    pins = project.pins(project.LEARNER)
+    unmet = project.unmet_pins(project.python(), project.LEARNER)
     if unmet:
         have = ", ".join(f"{name} {version or 'missing'}" for name, version in unmet.items())
         needed = ", ".join(f"{name} {pins[name]}" for name in unmet)
@@ -91,15 +91,41 @@ def python_side() -> list[Part]:
 
 
 def libtorch() -> list[Part]:
-    """Checks the link to torch's libraries, and whether they support CUDA."""
-    needed = project.pins()["torch"]
+    """Checks the link to torch's libraries, their variant, and what tests need beyond them."""
+    needed = project.pins(project.LIBTORCH_CPU)["torch"]
     version = project.torch_version()
-    cuda = project.LIBTORCH / "lib" / "libtorch_cuda.so"
-    found = cuda.name if cuda.exists() else None
-    remedy = "install a torch wheel with CUDA if this machine has a GPU"
+    variants = {
+        project.LIBTORCH_CUDA: "complete, with CUDA",
+        project.LIBTORCH_CPU: "CPU part of the CUDA wheel",
+    }
+    variant = project.libtorch_variant()
+    cuda = project.wants_cuda()
+    remedy = "run `make setup`; MNIST_KIT_CUDA=0 or 1 overrides the choice"
+    links = "works" if version and project.links_programs() else None
+    tests = project.unmet_pins(project.python(), project.DEV)
     return [
         Part("libtorch", version, needed, good=(version or "").split("+")[0] == needed),
-        Part("libtorch for CUDA", found, cuda.name, remedy, required=False),
+        Part(
+            "libtorch variant",
+            variants.get(variant),
+            "with CUDA, because of the driver or MNIST_KIT_CUDA" if cuda else "the CPU part",
+            remedy,
+            good=variant == project.LIBTORCH_CUDA or not cuda,
+        ),
+        Part(
+            "linking programs",
+            links,
+            "for the program and for tests",
+            project.LINKER_REMEDY,
+            required=False,
+        ),
+        Part(
+            "packages for tests",
+            None if tests else "complete",
+            "PyTorch and others, for `make test` and `make bench`",
+            "`make test` installs them",
+            required=False,
+        ),
     ]
 
 

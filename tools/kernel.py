@@ -8,6 +8,7 @@ owner and does the same.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import select
@@ -17,26 +18,54 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import project
+import standby
 import template
 
+# As `stat --file-system` names them.
+LOCAL_FILE_SYSTEMS = ("ext2/ext3", "xfs", "btrfs", "tmpfs", "overlayfs", "zfs", "f2fs", "bcachefs")
 
-def main() -> None:
+
+def main() -> int:
+    """Takes a standby if there is one; otherwise starts a kernel."""
+    match sys.argv[1:]:
+        case ["--standby", place]:
+            start("--standby", place)
+        case [connection_file]:
+            return connect(connection_file)
+        case _:
+            raise project.Problem("usage: kernel.py CONNECTION_FILE")
+
+
+def connect(connection_file: str) -> int:
+    """Serves Jupyter with a standby, or becomes a new kernel; prepares the next standby."""
+    key = standby.key()
+    taken = standby.take(key, connection_file) if key else None
+    if key:
+        standby.prepare(key)
+    if taken:
+        return standby.serve(taken)
+    start("--connect", connection_file)
+
+
+def start(mode: str, place: str) -> NoReturn:
     """Makes the folder, starts the guard, becomes the companion."""
-    if len(sys.argv) != 2:
-        raise project.Problem("usage: kernel.py CONNECTION_FILE")
     evcxr = project.evcxr()
     if evcxr is None or project.toolchain_bin() is None or not project.LIBTORCH.exists():
         raise project.Problem("The kernel is not set up: run `make setup`, and `make doctor` for what is missing.")
     with template.locked():
-        sweep()
         template.ensure(say)
         folder, lock = claim()
     guard(folder, lock)
-    variables = template.environment_variables() | {"EVCXR_TMPDIR": str(folder)}
+    variables = template.environment_variables() | {
+        "EVCXR_TMPDIR": str(folder),
+        # The companion hands this descriptor to evcxr: see `belongs_to`.
+        "MNIST_KIT_KERNEL_LOCK": str(lock),
+    }
     companion = Path(__file__).with_name("companion")
-    arguments = [sys.executable, str(companion), sys.argv[1], str(evcxr)]
+    arguments = [sys.executable, str(companion), str(evcxr), mode, place]
     os.execve(sys.executable, arguments, variables)
 
 
@@ -47,13 +76,23 @@ def say(line: str) -> None:
 
 def claim() -> tuple[Path, int]:
     """A fresh copy of the template, and the open lock file that says its kernel lives."""
-    template.LIVE.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="", dir=template.LIVE))
-    lock = os.open(folder / "alive", os.O_CREAT | os.O_RDWR)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    # The companion inherits the lock over exec: it is free when the companion and the guard are gone.
+    template.LIVE.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # cargo finds the settings in a folder above the package that it builds.
+    template.write(template.LIVE / ".cargo" / "config.toml", template.CARGO_CONFIG)
+    with open(template.LIVE / "lock", "w") as starting:
+        # One start at a time: a folder exists for a moment before its lock is taken.
+        with contextlib.suppress(OSError):
+            fcntl.flock(starting, fcntl.LOCK_EX)
+        sweep()
+        folder = Path(tempfile.mkdtemp(prefix="", dir=template.LIVE))
+        lock = os.open(folder / "alive", os.O_CREAT | os.O_RDWR)
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+    # The companion inherits the lock over exec, and passes it on: it is free when all of them and
+    # the guard are gone.
     os.set_inheritable(lock, True)
     template.copy_to(folder)
+    folder.chmod(0o700)
     return folder, lock
 
 
@@ -78,9 +117,8 @@ def guard(folder: Path, lock: int) -> None:
 
 def end(folder: Path) -> None:
     """Ends the processes that work in a kernel's folder, and removes it."""
-    mark = f"EVCXR_TMPDIR={folder}".encode()
     for _ in range(50):
-        left = [pid for pid in processes() if mark in environment_of(pid)]
+        left = [pid for pid in processes() if belongs_to(pid, folder)]
         if not left:
             break
         for pid in left:
@@ -90,6 +128,20 @@ def end(folder: Path) -> None:
                 pass
         time.sleep(0.05)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def belongs_to(pid: int, folder: Path) -> bool:
+    """Whether a process was started for a kernel: by its environment or by the files that it holds.
+
+    A process that was started with an empty environment still holds the kernel's lock file.
+    """
+    if f"EVCXR_TMPDIR={folder}".encode() in environment_of(pid):
+        return True
+    try:
+        held = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd")]
+    except OSError:
+        return False
+    return any(Path(name).is_relative_to(folder) for name in held)
 
 
 def processes() -> list[int]:
@@ -106,20 +158,28 @@ def environment_of(pid: int) -> list[bytes]:
 
 
 def sweep() -> None:
-    """Removes the folders whose kernel and guard were both killed."""
-    if not template.LIVE.exists():
+    """Removes the folders whose kernel and guard were both killed, if their locks can be trusted."""
+    if not template.LIVE.exists() or not has_trusted_locks(template.LIVE):
         return
     for folder in template.LIVE.iterdir():
-        if not has_owner(folder):
+        if (folder / "alive").exists() and not has_owner(folder):
             end(folder)
 
 
+def has_trusted_locks(folder: Path) -> bool:
+    """Whether locks in a folder hold against all processes that can see it.
+
+    On a network file system, a lock may be unknown to other machines.
+    """
+    return project.output_of("stat", "-f", "-c", "%T", folder) in LOCAL_FILE_SYSTEMS
+
+
 def has_owner(folder: Path) -> bool:
-    """Whether a living process holds the folder's lock."""
+    """Whether a living process holds the folder's lock, or may hold it."""
     try:
         lock = os.open(folder / "alive", os.O_RDWR)
     except OSError:
-        return False
+        return True
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return False

@@ -8,24 +8,38 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 KIT = ROOT / "mnist_kit"
 LIBTORCH = ROOT / ".libtorch"
-# The packages that the project uses directly, and everything that they bring along, with hashes.
-DIRECT_REQUIREMENTS = ROOT / "tools" / "requirements.in"
-REQUIREMENTS = ROOT / "tools" / "requirements.txt"
+# Settings of JupyterLab for the lessons, such as no pop-up that asks to fetch news.
+JUPYTER_CONFIG = ROOT / "tools" / "jupyter"
+# Sets of Python packages. `tools/NAME.in` lists the packages that the project uses directly,
+# `tools/NAME.txt` these and everything that they need, with hashes.
+LEARNER = "requirements"
+LIBTORCH_CPU = "requirements-libtorch-cpu"
+LIBTORCH_CUDA = "requirements-libtorch-cuda"
+DEV = "requirements-dev"
+# Files that exist where an NVIDIA driver is loaded; the last one belongs to WSL.
+NVIDIA_DRIVER = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1")
 EVCXR_VERSION = "0.22.0"
 UV_VERSION = "0.13.9"
 KERNEL_NAME = "mnist_kit"
 KERNEL_TITLE = "Rust (mnist_kit)"
 # The inputs of the tests that MNIST_KIT_SKIP may name.
 SKIPPABLE = ("mnist", "python", "weights", "gpu")
+
+LINKER_REMEDY = (
+    "the linker cannot link programs, because it looks for all of CUDA's libraries. "
+    "Notebooks work. For the program `mnist`, use lld, Rust's default linker, or run `MNIST_KIT_CUDA=1 make setup`"
+)
 
 
 class Problem(Exception):
@@ -60,13 +74,25 @@ def program() -> Path:
     return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "mnist"
 
 
-def pins() -> dict[str, str]:
-    """Reads the direct Python dependencies: package name → exact version."""
-    lines = (line.split("#")[0].strip() for line in DIRECT_REQUIREMENTS.read_text().splitlines())
-    return dict(line.split("==") for line in lines if line)
+def lock_file(packages: str) -> Path:
+    """Returns the file that lists a set of Python packages with versions and hashes."""
+    return ROOT / "tools" / f"{packages}.txt"
 
 
-def unmet_pins(python: Path) -> dict[str, str | None]:
+def pins(packages: str) -> dict[str, str]:
+    """Reads the direct dependencies of a set of packages: name → exact version."""
+    found = {}
+    for line in (ROOT / "tools" / f"{packages}.in").read_text().splitlines():
+        line = line.split("#")[0].strip()
+        if line.startswith("-r "):
+            found |= pins(line.removeprefix("-r ").removesuffix(".in"))
+        elif line:
+            name, version = line.split("==")
+            found[name] = version
+    return found
+
+
+def unmet_pins(python: Path, packages: str) -> dict[str, str | None]:
     """Finds the direct dependencies that an interpreter lacks or has at another version.
 
     Maps the name of each such package to the installed version, or to None if it is missing.
@@ -78,7 +104,7 @@ def unmet_pins(python: Path) -> dict[str, str | None]:
         "    except m.PackageNotFoundError: return None\n"
         "print(json.dumps({name: version(name) for name in sys.argv[1:]}))"
     )
-    wanted = pins()
+    wanted = pins(packages)
     answer = output_of(python, "-c", ask, *wanted)
     found = json.loads(answer) if answer else dict.fromkeys(wanted)
     # The local part of a version (2.13.0+cu130) tells how the package was built.
@@ -89,11 +115,41 @@ def unmet_pins(python: Path) -> dict[str, str | None]:
     }
 
 
+def wants_cuda() -> bool:
+    """Decides whether libtorch comes with CUDA: MNIST_KIT_CUDA, else whether there is a driver."""
+    chosen = os.environ.get("MNIST_KIT_CUDA", "")
+    if chosen not in ("", "0", "1"):
+        raise Problem(f"MNIST_KIT_CUDA is {chosen}. Set it to 0 or 1, or unset it.")
+    return chosen == "1" or not chosen and any(Path(file).exists() for file in NVIDIA_DRIVER)
+
+
+def libtorch_variant() -> str | None:
+    """Tells which libtorch is in the environment: LIBTORCH_CUDA, LIBTORCH_CPU or None."""
+    variants = (LIBTORCH_CUDA, LIBTORCH_CPU)
+    return next((name for name in variants if not unmet_pins(python(), name)), None)
+
+
+@functools.cache
+def links_programs() -> bool:
+    """Tests whether the linker can link programs, and not only cells, to the installed libtorch.
+
+    GNU ld looks for everything that libtorch_cuda.so needs, which is left out without a GPU. lld,
+    the default linker of Rust on x86-64, does not.
+    """
+    linked = ["-Wl,--no-as-needed", "-ltorch_cuda", "-ltorch_cpu", "-lc10"]
+    flags = [f"-Clink-arg=-L{LIBTORCH / 'lib'}", *(f"-Clink-arg={flag}" for flag in linked)]
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "program.rs"
+        source.write_text("fn main() {}")
+        flags += shlex.split(os.environ.get("RUSTFLAGS", ""))
+        return output_of("rustc", source, *flags, "--out-dir", folder, cwd=ROOT) is not None
+
+
 @functools.cache
 def environment() -> Path:
-    """Chooses the environment: the active conda environment if it has the pins, else `.venv`."""
+    """Chooses the environment: the active conda environment if it has the learner's pins, else `.venv`."""
     conda = os.environ.get("CONDA_PREFIX")
-    if conda and not unmet_pins(Path(conda) / "bin" / "python"):
+    if conda and not unmet_pins(Path(conda) / "bin" / "python", LEARNER):
         return Path(conda)
     return ROOT / ".venv"
 
@@ -187,11 +243,22 @@ def host() -> str:
 
 @functools.cache
 def evcxr() -> Path | None:
-    """Finds evcxr_jupyter, if `cargo install` has installed the pinned version."""
+    """Finds evcxr_jupyter at the pinned version, on PATH or where cargo installs programs.
+
+    The program does not tell its version; cargo and cargo-binstall note it beside the bin folder.
+    """
     cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
-    listed = output_of("cargo", "install", "--list", cwd=ROOT) or ""
-    binary = cargo_home / "bin" / "evcxr_jupyter"
-    return binary if f"evcxr_jupyter v{EVCXR_VERSION}:" in listed and binary.exists() else None
+    on_path = shutil.which("evcxr_jupyter")
+    binaries = [Path(on_path)] if on_path else []
+    binaries.append(cargo_home / "bin" / "evcxr_jupyter")
+    for binary in binaries:
+        try:
+            installed = (binary.parent.parent / ".crates.toml").read_text()
+        except OSError:
+            continue
+        if f'"evcxr_jupyter {EVCXR_VERSION} (' in installed and os.access(binary, os.X_OK):
+            return binary
+    return None
 
 
 def rust_library() -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import os
@@ -27,44 +28,62 @@ class Step:
     # Time on two cores when nothing has been done yet; 0 for steps that take seconds.
     minutes: int = 0
 
-    def title(self) -> str:
-        """Formats the name, with the estimated time if the step can take long."""
-        if not self.minutes:
-            return self.name
-        unit = "minute" if self.minutes == 1 else "minutes"
-        return f"{self.name} (about {self.minutes} {unit} the first time)"
+
+# What `announce` adds to the first line of a step that has work to do.
+estimate = ""
 
 
-def steps() -> list[Step]:
+def estimate_for(planned: list[Step], number: int) -> str:
+    """Tells how long a step can take, and all steps from it to the last."""
+    step, left = planned[number], sum(step.minutes for step in planned[number:])
+    if not step.minutes:
+        return ""
+    unit = "minute" if step.minutes == 1 else "minutes"
+    rest = f"; the whole set-up, {left} at most" if left > step.minutes else ""
+    return f" (about {step.minutes} {unit}{rest})"
+
+
+def steps(with_tests: bool = False) -> list[Step]:
     """Lists the steps in order."""
+    tests = [Step("packages for tests", test_packages, minutes=3)] if with_tests else []
     return [
         Step("Rust", rust),
         Step("system packages", system),
-        Step("Python packages", python_environment, minutes=5),
-        Step("libtorch", libtorch),
+        Step("Python packages", python_environment, minutes=1),
+        Step("libtorch", libtorch_package, minutes=2),
+        *tests,
+        Step("link to libtorch", libtorch),
         Step("Rust sources", rust_sources, minutes=1),
         Step("crates", crates, minutes=1),
-        Step("evcxr", evcxr, minutes=11),
-        Step("kernel template", kernel_template, minutes=7),
+        Step("evcxr", evcxr, minutes=10),
+        Step("kernel template", kernel_template, minutes=6),
         Step("kernelspec", kernelspec),
     ]
 
 
 def main() -> None:
     """Runs all steps in order."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tests", action="store_true", help="install what tests need as well")
+    # Other users of a shared checkout can read what is installed, and nobody else writes to it.
+    os.umask(0o022)
     started = time.monotonic()
-    planned = steps()
-    for number, step in enumerate(planned, 1):
+    planned = steps(parser.parse_args().tests)
+    for number, step in enumerate(planned):
         begun = time.monotonic()
-        print(f"[{number}/{len(planned)}] {step.title()}: ", end="", flush=True)
+        global estimate
+        estimate = estimate_for(planned, number)
+        print(f"[{number + 1}/{len(planned)}] {step.name}: ", end="", flush=True)
         result = step.action()
         print(f"{result} ({time.monotonic() - begun:.1f} s)", flush=True)
     print(f"Set-up finished in {time.monotonic() - started:.1f} s.")
 
 
 def announce(text: str) -> None:
-    """Prints what a step is about to do."""
-    print(text, flush=True)
+    """Prints what a step is about to do, the first time with the estimated time."""
+    global estimate
+    print(text + estimate, flush=True)
+    estimate = ""
 
 
 def run(*command: str | Path, **options) -> None:
@@ -121,24 +140,50 @@ def environment_exists() -> bool:
 
 
 def python_environment() -> str:
-    """Installs JupyterLab, the notebook tools and torch at the pinned versions."""
+    """Installs JupyterLab and the notebook tools at the pinned versions."""
     conda = os.environ.get("CONDA_PREFIX")
     folder = project.environment()
-    if not project.unmet_pins(project.python()):
+    if not project.unmet_pins(project.python(), project.LEARNER):
         return f"complete in {folder}"
     if conda:
         announce(
             f"the active conda environment {conda} lacks packages of environment.yml; "
             f"using {folder} instead"
         )
-    uv = find_uv()
     if not environment_exists():
         announce(f"creating {folder}")
-        run(uv, "venv", "--quiet", "--python", sys.executable, folder)
-    announce("installing the packages of tools/requirements.txt (a download of about 3 GB)")
-    options = ["--python", project.python(), "--require-hashes", "-r", project.REQUIREMENTS]
-    run(uv, "pip", "install", *options)
+        run(find_uv(), "venv", "--quiet", "--python", sys.executable, folder)
+    install(project.LEARNER, "60 MB")
     return f"installed in {folder}"
+
+
+def libtorch_package() -> str:
+    """Installs libtorch: with CUDA if there is an NVIDIA driver, else its CPU part."""
+    present = project.libtorch_variant()
+    if project.wants_cuda():
+        if present != project.LIBTORCH_CUDA:
+            install(project.LIBTORCH_CUDA, "2.7 GB")
+        return "with CUDA"
+    if present is None:
+        install(project.LIBTORCH_CPU, "0.5 GB", "--no-deps")
+    # A complete libtorch stays: it works without a GPU as well, and tests need it.
+    return "with CUDA" if present == project.LIBTORCH_CUDA else "CPU part of the CUDA wheel"
+
+
+def test_packages() -> str:
+    """Installs what tests and benchmarks compare with: PyTorch and its relatives."""
+    if not project.unmet_pins(project.python(), project.DEV):
+        return "complete"
+    install(project.DEV, "up to 3 GB")
+    return "installed"
+
+
+def install(packages: str, size: str, *options: str) -> None:
+    """Installs a set of packages into the environment; every file must have a known hash."""
+    file = project.lock_file(packages)
+    announce(f"installing the packages of tools/{file.name} (a download of {size})")
+    into = ["--python", project.python(), "--require-hashes", *options]
+    run(find_uv(), "pip", "install", *into, "-r", file)
 
 
 def find_uv() -> Path | str:
@@ -175,7 +220,7 @@ def libtorch() -> str:
         )
     link = project.LIBTORCH
     if link.resolve() == folder.resolve():
-        return f"{project.torch_version()}, linked"
+        return f"{project.torch_version()}, linked{linker_note()}"
     if link.exists() and not link.is_symlink():
         raise Problem(f"{link} is not a link. Remove it and run `make setup` again.")
     # Renaming replaces the link in one step, so a compiler at work never finds it missing.
@@ -183,7 +228,12 @@ def libtorch() -> str:
     new.unlink(missing_ok=True)
     new.symlink_to(folder)
     new.replace(link)
-    return f"{project.torch_version()}, linked to {folder}"
+    return f"{project.torch_version()}, linked to {folder}{linker_note()}"
+
+
+def linker_note() -> str:
+    """Warns if programs cannot be linked; cells are shared objects, for which every linker does."""
+    return "" if project.links_programs() else f"\n    note: {project.LINKER_REMEDY}\n   "
 
 
 def rust_sources() -> str:
@@ -213,16 +263,26 @@ def crates() -> str:
 
 
 def evcxr() -> str:
-    """Compiles evcxr_jupyter, the program of the kernel, at the pinned version."""
+    """Installs evcxr_jupyter, the program of the kernel, at the pinned version.
+
+    Where the user has cargo-binstall, it downloads the program, if a compiled one is offered.
+    """
     if project.evcxr():
         return f"{project.EVCXR_VERSION}, installed"
-    announce(f"compiling evcxr_jupyter {project.EVCXR_VERSION}")
-    run("cargo", "install", "--locked", "evcxr_jupyter", "--version", project.EVCXR_VERSION)
-    project.evcxr.cache_clear()
+    package = f"evcxr_jupyter@{project.EVCXR_VERSION}"
+    if project.output_of("cargo", "binstall", "-V", cwd=project.ROOT) is not None:
+        announce(f"looking for a compiled {package}")
+        download = ["cargo", "binstall", "--no-confirm", "--disable-strategies", "compile"]
+        project.output_of(*download, package, cwd=project.ROOT)
+        project.evcxr.cache_clear()
+    if not project.evcxr():
+        announce(f"compiling {package}")
+        run("cargo", "install", "--locked", package)
+        project.evcxr.cache_clear()
     if not project.evcxr():
         raise Problem(
-            "cargo has installed evcxr_jupyter, but not in the bin folder of CARGO_HOME. "
-            "Unset CARGO_INSTALL_ROOT and run `make setup` again."
+            "cargo has installed evcxr_jupyter, but neither on PATH nor in the bin folder of "
+            "CARGO_HOME. Unset CARGO_INSTALL_ROOT and run `make setup` again."
         )
     return f"{project.EVCXR_VERSION}, installed"
 

@@ -4,14 +4,16 @@
     .cargo/config.toml   compiler settings, which cargo finds from the folders below
     config/evcxr.toml    settings of evcxr, and the code that it runs before the first cell
     template/            the package of a cell, as evcxr writes it, compiled
-    live/<kernel>/       a copy of the template for each running kernel (see kernel.py)
     library/             sources of the standard library, for the types of variables
     lock                 locked while the template is checked, built or copied
+It is written by its owner and can be read by every user. The copies for running kernels are in the
+cache of the user who runs them (see kernel.py).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -26,9 +28,14 @@ import project
 
 FOLDER = project.BUILD / "kernel"
 TEMPLATE = FOLDER / "template"
-LIVE = FOLDER / "live"
 FINGERPRINT = TEMPLATE / "fingerprint.json"
+# Size, modification time and inode of every file of the template.
+MANIFEST = TEMPLATE / "manifest.json"
 RUST_SOURCES = FOLDER / "library"
+USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+# The folders of this user's running kernels. Checkouts differ in their settings for cargo.
+CHECKOUT = hashlib.sha256(str(project.ROOT).encode()).hexdigest()[:16]
+LIVE = USER_CACHE / "mnist_kit" / "kernels" / CHECKOUT
 
 # Exactly the text that evcxr writes for a cell: if it differs, cargo compiles everything again.
 CARGO_TOML = """
@@ -98,11 +105,16 @@ def environment_variables() -> dict[str, str]:
     variables = dict(os.environ)
     libtorch = project.LIBTORCH.resolve()
     libraries = [str(libtorch / "lib"), variables.get("LD_LIBRARY_PATH", "")]
+    toolchain = project.toolchain_bin()
+    if toolchain:
+        # evcxr loads a cell from the folder above the one that rustc computes its run path for, so
+        # cells do not find Rust's standard library where both lie in the user's home.
+        library = toolchain.parent / "lib" / "rustlib" / project.host() / "lib"
+        libraries.insert(1, str(library))
     variables.update(
         LIBTORCH=str(libtorch),
         LD_LIBRARY_PATH=":".join(filter(None, libraries)),
         PATH=f"{project.toolchain_bin()}:{variables.get('PATH', '')}",
-        CARGO_NET_OFFLINE="true",
         # evcxr turns backtraces on, and errors in a notebook would include them.
         RUST_LIB_BACKTRACE="0",
         EVCXR_CONFIG_DIR=str(FOLDER / "config"),
@@ -160,19 +172,101 @@ def found_fingerprint() -> dict[str, str]:
         return {}
 
 
+def damaged() -> str | None:
+    """Returns the name of a file of the template that has changed since it was built, if any.
+
+    A cell can truncate a compiled library in its own folder, which is the template's file as well
+    where it is a hard link.
+    """
+    try:
+        manifest = json.loads(MANIFEST.read_text())
+    except (OSError, ValueError):
+        return MANIFEST.name
+    for name, recorded in manifest.items():
+        try:
+            if about(TEMPLATE / name) != recorded:
+                return name
+        except OSError:
+            return name
+    return None
+
+
+def about(path: Path) -> list[int]:
+    """Returns what changes with a file: size, modification time, inode."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+def seal() -> None:
+    """Makes the template readable for all users and writable for its owner; records its files."""
+    manifest = {}
+    parts = (FOLDER / ".cargo", FOLDER / "config", RUST_SOURCES, TEMPLATE)
+    inside = [path for part in parts if part.exists() for path in (part, *part.rglob("*"))]
+    for path in (project.BUILD, FOLDER, *inside):
+        if path.is_symlink():
+            continue
+        executable = path.is_dir() or path.stat().st_mode & 0o100
+        path.chmod(0o755 if executable else 0o644)
+        if path.is_file() and path.is_relative_to(TEMPLATE):
+            manifest[str(path.relative_to(TEMPLATE))] = about(path)
+    write(MANIFEST, json.dumps(manifest))
+    MANIFEST.chmod(0o644)
+
+
 def state() -> str:
-    """Compares the template with its sources: `fresh`, `stale` or `missing`."""
+    """Compares the template with its sources: `fresh`, `stale`, `damaged` or `missing`."""
     found = found_fingerprint()
-    return "missing" if not found else "fresh" if found == wanted_fingerprint() else "stale"
+    if not found:
+        return "missing"
+    if found != wanted_fingerprint():
+        return "stale"
+    return "damaged" if damaged() else "fresh"
+
+
+def is_ours() -> bool:
+    """Checks whether this user may build the template: in a shared checkout, only its owner may."""
+    existing = next(path for path in (FOLDER, *FOLDER.parents) if path.exists())
+    return existing.stat().st_uid == os.geteuid() and os.access(existing, os.W_OK)
 
 
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
-    """Holds the lock that lets one process at a time build or copy the template."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with open(FOLDER / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Holds the lock that keeps the template as it is while it is built or copied.
+
+    Its owner holds it alone. Other users cannot write to the file; they share the lock.
+    """
+    if is_ours():
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        flags, kind = os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX
+    else:
+        flags, kind = os.O_RDONLY, fcntl.LOCK_SH
+    try:
+        lock = os.open(FOLDER / "lock", flags, 0o644)
+    except OSError as error:
+        raise project.Problem(
+            f"{FOLDER / 'lock'} cannot be opened ({error.strerror}). {remedy_of_owner()}"
+        ) from None
+    try:
+        if kind == fcntl.LOCK_EX:
+            os.fchmod(lock, 0o644)
+        # Without locks, as on some network file systems, two processes could build at once.
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, kind)
         yield
+    finally:
+        os.close(lock)
+
+
+def remedy_of_owner() -> str:
+    """Tells a user who may not write to the template what to do."""
+    try:
+        owner = project.ROOT.owner()
+    except (KeyError, OSError):
+        owner = "its owner"
+    return (
+        f"Ask {owner}, to whom {project.ROOT} belongs, to run `make setup` there, "
+        "or clone the repository into a folder of your own."
+    )
 
 
 def ensure(say=print) -> bool:
@@ -180,6 +274,14 @@ def ensure(say=print) -> bool:
 
     Returns False if it was up to date. Passes one line to `say` before a compilation.
     """
+    if not is_ours():
+        found = state()
+        if found != "fresh":
+            raise project.Problem(
+                f"The kernel template in {TEMPLATE} is {found}, and you cannot write to it. "
+                + remedy_of_owner()
+            )
+        return False
     # These files contain the path of the project, which may have been moved.
     write(FOLDER / ".cargo" / "config.toml", CARGO_CONFIG)
     evcxr_toml = EVCXR_TOML.format(opt_level=OPT_LEVEL, kit=project.KIT)
@@ -188,21 +290,36 @@ def ensure(say=print) -> bool:
     has_sources = project.rust_library() is not None
     if found.get("base") != wanted["base"] or RUST_SOURCES.exists() != has_sources:
         copy_rust_sources()
-    if found == wanted:
+    changed = damaged() if found else None
+    if found == wanted and not changed:
         return False
-    if found.get("base") != wanted["base"]:
-        say("Compiling the dependencies of notebook cells. This takes some minutes, once.")
+    if changed or found.get("base") != wanted["base"]:
+        why = f", because {changed} in it has changed" if changed else ""
+        say(f"Compiling the dependencies of notebook cells. This takes some minutes, once{why}.")
         shutil.rmtree(TEMPLATE, ignore_errors=True)
     else:
         say("Compiling mnist_kit for the kernel again, because it has changed.")
     FINGERPRINT.unlink(missing_ok=True)
+    MANIFEST.unlink(missing_ok=True)
     write(TEMPLATE / "Cargo.toml", CARGO_TOML.format(opt_level=OPT_LEVEL, kit=project.KIT))
     write(TEMPLATE / "src" / "lib.rs", "")
     shutil.copyfile(project.ROOT / "Cargo.lock", TEMPLATE / "Cargo.lock")
+    compile_template()
+    shutil.copyfile(TEMPLATE / "Cargo.lock", TEMPLATE / "kit.lock")
+    seal()
+    project.save(FINGERPRINT, json.dumps(wanted))
+    FINGERPRINT.chmod(0o644)
+    return True
+
+
+def compile_template() -> None:
+    """Compiles and checks the empty cell with all its dependencies."""
     variables = environment_variables()
     variables.update(
         CARGO_TARGET_DIR="target",
         CARGO_BUILD_BUILD_DIR="target",
+        # No network: make setup has downloaded the crates.
+        CARGO_NET_OFFLINE="true",
         RUSTFLAGS=rustflags(variables["PATH"]),
     )
     # evcxr runs `cargo check` on a cell with an error, and the files of a build do not serve it.
@@ -216,9 +333,6 @@ def ensure(say=print) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
         )
-    shutil.copyfile(TEMPLATE / "Cargo.lock", TEMPLATE / "kit.lock")
-    write(FINGERPRINT, json.dumps(wanted))
-    return True
 
 
 def write(path: Path, text: str) -> None:
@@ -234,14 +348,19 @@ def copy_to(folder: Path) -> None:
     The name of a compiled library contains a hash of everything it depends on, and rustc and the
     linker replace such a file instead of rewriting it (.rmeta files are rewritten). All other files
     are copied, and so is mnist_kit, which a developer may change while a kernel runs. The copies
-    take no space on a file system that shares blocks.
+    take no space on a file system that shares blocks. Where a hard link is refused (another file
+    system, another user's file, too many links), the file is copied.
     """
 
     def copy(source: str, target: str) -> None:
         if is_settled(Path(source)):
-            os.link(source, target)
-        else:
-            shutil.copy2(source, target)
+            try:
+                os.link(source, target)
+                return
+            except OSError as error:
+                if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+                    raise
+        shutil.copy2(source, target)
 
     shutil.copytree(TEMPLATE, folder, symlinks=True, dirs_exist_ok=True, copy_function=copy)
 

@@ -2,10 +2,11 @@
 
 use crate::Result;
 use anyhow::{anyhow, ensure};
+use std::ops::RangeInclusive;
 use tch::{Device, Kind, Tensor};
 
 /// The largest layer that a configuration may ask for; two layers of this size take 16 GB.
-const LARGEST_LAYER: i64 = 1 << 16;
+pub(crate) const LARGEST_LAYER: i64 = 1 << 16;
 
 /// Describes a tensor by dtype, shape and device: `Float [64, 1, 28, 28] on the CPU`.
 pub(crate) fn describe(tensor: &Tensor) -> String {
@@ -144,8 +145,34 @@ pub(crate) fn expect_layer_sizes(sizes: &[i64]) -> Result<()> {
     Ok(())
 }
 
-/// Ends a forward pass, which cannot return an error, with a panic that carries the error's text;
-/// [`try_forward`](crate::model::try_forward) turns it back into an error.
+/// Checks the sizes of the weight of a layer, each and together.
+pub(crate) fn expect_layer(layer: &str, sizes: &[i64]) -> Result<()> {
+    let weights = sizes.iter().try_fold(1i64, |product, &size| product.checked_mul(size));
+    expect_layer_sizes(sizes)
+        .and_then(|()| {
+            let most = LARGEST_LAYER * LARGEST_LAYER;
+            ensure!(
+                weights.is_some_and(|weights| weights <= most),
+                "layer sizes {sizes:?}: expected at most {most} weights"
+            );
+            Ok(())
+        })
+        .map_err(|problem| anyhow!("{layer}: {problem}"))
+}
+
+/// Checks one number of a configuration, which `name` is called in the message.
+pub(crate) fn expect_within(name: &str, value: i64, range: RangeInclusive<i64>) -> Result<()> {
+    ensure!(
+        range.contains(&value),
+        "{name} {value}: expected {} to {}",
+        range.start(),
+        range.end()
+    );
+    Ok(())
+}
+
+/// Ends a forward pass or a constructor, which cannot return an error, with a panic that carries the
+/// error's text; [`try_forward`](crate::model::try_forward) turns it back into an error.
 pub(crate) fn or_panic(checked: Result<()>) {
     if let Err(error) = checked {
         panic!("{error:#}");

@@ -3,31 +3,74 @@
 use crate::Result;
 use anyhow::Context;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// The beginning of the name of a file that is being written.
+const PARTIAL: &str = ".partial-";
 
 /// Lets `write` fill a temporary file beside `path`, then renames it to `path`. Creates missing
-/// folders.
+/// folders, and removes what an interrupted writer has left there.
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let replace = || -> Result<()> {
         std::fs::create_dir_all(folder)?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".partial-");
-        // Temporary files are private by default; the finished file has the usual permissions.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let aside = builder.tempfile_in(folder)?;
+        remove_leftovers(folder);
+        let aside = partial_in(folder)?;
         write(aside.path())?;
-        // Without this, a power cut after the rename could leave an empty file.
-        File::open(aside.path())?.sync_all()?;
-        aside.persist(path)?;
-        #[cfg(unix)]
-        File::open(folder)?.sync_all()?;
-        Ok(())
+        persist(aside, path)
     };
     replace().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Creates an empty file in `folder` under a name that nobody can foresee, and locks it, which tells
+/// [`remove_leftovers`] that its writer lives. It is deleted when it is dropped.
+pub(crate) fn partial_in(folder: &Path) -> Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PARTIAL);
+    // Temporary files are private by default; the finished file has the usual permissions.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    loop {
+        let aside = builder.tempfile_in(folder)?;
+        // Another process may remove it before it is locked.
+        match aside.as_file().try_lock() {
+            Err(TryLockError::WouldBlock) => {}
+            Ok(()) if !aside.path().exists() => {}
+            // Where files cannot be locked, nothing is removed either.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(aside),
+        }
+    }
+}
+
+/// Renames a file that is complete to `path`.
+pub(crate) fn persist(aside: NamedTempFile, path: &Path) -> Result<()> {
+    // Without this, a power cut after the rename could leave an empty file.
+    File::open(aside.path())?.sync_all()?;
+    aside.persist(path)?;
+    #[cfg(unix)]
+    File::open(folder_of(path))?.sync_all()?;
+    Ok(())
+}
+
+/// Removes the unfinished files of writers that have ended, as far as that is possible.
+pub(crate) fn remove_leftovers(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_partial = entry.file_name().to_string_lossy().starts_with(PARTIAL)
+            && entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_partial
+            && let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The folder of a file.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// [`replace`], with the file that was at `path` kept as `previous`. There is a whole file at `path` at
@@ -110,6 +153,22 @@ mod tests {
         assert!(format!("{:#}", failed.unwrap_err()).ends_with("file.txt: disk full"));
         assert_eq!(std::fs::read_to_string(&path)?, "old");
         assert_eq!(std::fs::read_dir(path.parent().unwrap())?.count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_dead_writer_has_left_is_removed_and_what_a_living_one_writes_is_kept() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let [dead, living] =
+            ["dead", "living"].map(|who| folder.path().join(".partial-".to_owned() + who));
+        std::fs::write(&dead, "half")?;
+        let writing = File::create(&living)?;
+        writing.lock()?;
+        write_whole(folder.path().join("file.txt"), b"whole")?;
+        assert!(!dead.exists() && living.exists());
+        drop(writing);
+        write_whole(folder.path().join("file.txt"), b"again")?;
+        assert_eq!(std::fs::read_dir(folder.path())?.count(), 1);
         Ok(())
     }
 }

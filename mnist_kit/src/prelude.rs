@@ -4,7 +4,7 @@
 
 pub use crate::data::{Batches, Mnist, Split};
 pub use crate::eval::evaluate;
-pub use crate::figure::{Figure, live};
+pub use crate::figure::{Figure, LiveFigure, live};
 pub use crate::model::{
     Activation, Cnn, Conv2d, LeNet, Mlp, MlpConfig, batch_norm2d, conv2d, conv2d_without_bias,
     linear, linear_xavier, predict, summary, try_forward,

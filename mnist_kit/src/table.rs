@@ -28,19 +28,18 @@ impl Table {
     }
 
     /// Sets the line above the table.
-    pub fn title(mut self, title: impl Into<String>) -> Table {
-        self.title = Some(title.into());
-        self
+    pub fn title(&self, title: impl Into<String>) -> Table {
+        Table { title: Some(title.into()), ..self.clone() }
     }
 
     /// Appends a note, such as [`Split::note`](crate::data::Split::note), to the title; `None` changes
     /// nothing.
-    pub fn note(mut self, note: Option<&str>) -> Table {
-        self.title = match (self.title, note) {
+    pub fn note(&self, note: Option<&str>) -> Table {
+        let title = match (&self.title, note) {
             (Some(title), Some(note)) => Some(format!("{title} — {note}")),
-            (title, note) => title.or(note.map(str::to_string)),
+            (title, note) => title.clone().or(note.map(str::to_string)),
         };
-        self
+        Table { title, ..self.clone() }
     }
 
     /// Adds one row.

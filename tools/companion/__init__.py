@@ -7,5 +7,6 @@ answers, and `watch.py` what the relay reports about the cell that runs. `cell.p
 known of a cell, and `judge.py` decides what it has come to. `front.py` has the sockets of Jupyter,
 `evcxr.py` the process of evcxr and its sockets, `relay.py` the socket of the kit's relay in the
 process that runs the cells, and `wire.py` signed messages. `live.py` knows what becomes of a live
-message, `stream.py` and `limits.py` what becomes of text.
+message, `stream.py` and `limits.py` what becomes of text. `standby.py` waits for Jupyter where a
+kernel was started before it is needed.
 """

@@ -1,4 +1,4 @@
-"""`python tools/companion CONNECTION_FILE EVCXR`, started by kernel.py."""
+"""`python tools/companion EVCXR --connect FILE` or `--standby SOCKET`, started by kernel.py."""
 
 import sys
 from pathlib import Path

@@ -147,7 +147,8 @@ class Answers:
                 }
             )
         elif kind == "execute_result":
-            if not cell.silent:
+            # evcxr shows `()` for a loop whose variables it had to treat anew.
+            if not cell.silent and content["data"] != {"text/plain": "()"}:
                 content["execution_count"] = cell.number
                 self.front.forward(message)
         elif kind != "execute_input":

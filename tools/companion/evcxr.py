@@ -48,6 +48,8 @@ class Evcxr:
 
     async def start(self, program: Path, folder: Path) -> None:
         """Starts the process and connects to it."""
+        # Everything that a cell starts holds the kernel's lock, by which kernel.py finds it.
+        lock = os.environ.get("MNIST_KIT_KERNEL_LOCK")
         for _ in range(ATTEMPTS):
             file, where = write_connection_file(
                 str(folder / "evcxr.json"), key=self.session.key, ip="127.0.0.1"
@@ -59,6 +61,7 @@ class Evcxr:
                 stdin=asyncio.subprocess.DEVNULL,
                 # A signal for Jupyter's process group is not meant for evcxr.
                 start_new_session=True,
+                pass_fds=[int(lock)] if lock else [],
                 preexec_fn=die_with_parent,
             )
             self.exited = asyncio.create_task(self.process.wait())

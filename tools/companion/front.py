@@ -15,7 +15,11 @@ from companion.wire import Channel
 class Front:
     """The five channels of a kernel, bound where the connection file says."""
 
-    def __init__(self, context: zmq.asyncio.Context, connection_file: Path) -> None:
+    def __init__(self, context: zmq.asyncio.Context) -> None:
+        self.context = context
+
+    def open(self, connection_file: Path) -> None:
+        """Binds the sockets."""
         where = json.loads(connection_file.read_text())
         self.session = Session(
             key=where["key"].encode(), signature_scheme=where["signature_scheme"], username="kernel"
@@ -24,7 +28,7 @@ class Front:
         address = f"{where['transport']}://{where['ip']}{separator}"
 
         def bind(kind: int, port: str) -> zmq.asyncio.Socket:
-            socket = context.socket(kind)
+            socket = self.context.socket(kind)
             # A message that a client has not fetched when the kernel ends waits for so long.
             socket.linger = 1000
             # Nothing is dropped for a slow client; the output of a cell is limited elsewhere.
@@ -40,6 +44,7 @@ class Front:
         self.stdin = Channel(bind(zmq.ROUTER, "stdin_port"), self.session)
         self.iopub = Channel(bind(zmq.PUB, "iopub_port"), self.session)
         self.heartbeat = bind(zmq.ROUTER, "hb_port")
+        self.publish("status", {"execution_state": "starting"}, None)
 
     def publish(self, kind: str, content: dict, parent: dict | None) -> None:
         """Sends a message of the companion's own to all clients."""

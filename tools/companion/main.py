@@ -7,8 +7,10 @@ import contextlib
 import os
 import signal
 import tempfile
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
+import standby
 import zmq.asyncio
 
 from companion import judge
@@ -16,6 +18,7 @@ from companion.answers import Answers
 from companion.evcxr import Evcxr
 from companion.front import Front
 from companion.requests import Requests
+from companion.standby import Claim
 from companion.watch import Watch
 from companion.wire import log
 
@@ -23,48 +26,79 @@ from companion.wire import log
 class Companion:
     """Everything between Jupyter and evcxr."""
 
-    def __init__(self, connection_file: Path, program: Path) -> None:
+    def __init__(self, program: Path) -> None:
         self.program = program
         self.context = zmq.asyncio.Context()
-        self.front = Front(self.context, connection_file)
+        self.front = Front(self.context)
         self.evcxr = Evcxr(self.context)
         self.watch = Watch(self.front, self.evcxr)
         self.answers = Answers(self.front, self.evcxr, self.watch)
         self.requests = Requests(self.front, self.evcxr, self.watch, self.answers)
 
-    async def run(self) -> int:
+    async def run(self, connection_file: Path) -> int:
         """Serves until Jupyter or evcxr ends; returns the exit code."""
-        self.front.publish("status", {"execution_state": "starting"}, None)
+        self.front.open(connection_file)
+        async with self.kernel():
+            return await self.serve_until(process_ends("JPY_PARENT_PID"))
+
+    async def stand_by(self, claim: Claim) -> int:
+        """Starts evcxr, and serves once a kernel takes this standby; returns the exit code."""
+        if not await claim.listen():
+            return 0
+        code = 0
+        async with self.kernel():
+            owner = asyncio.create_task(process_ends(standby.OWNER))
+            ends = [claim.taken, self.evcxr.exited, owner]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            owner.cancel()
+            if claim.taken.done():
+                self.front.open(claim.taken.result())
+                code = await self.serve_until(claim.released.wait())
+        await claim.close(code)
+        return code
+
+    @contextlib.asynccontextmanager
+    async def kernel(self) -> AsyncIterator[None]:
+        """Starts evcxr, and ends it in the end."""
         with private_folder() as folder:
             socket = folder / "relay"
             await self.watch.relay.listen(socket)
             os.environ["MNIST_KIT_COMPANION"] = str(socket)
             await self.evcxr.start(self.program, folder)
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGINT, self.watch.interrupt)
-            tasks = [
-                asyncio.create_task(part)
-                for part in (
-                    self.front.beat(),
-                    self.requests.receive_shell(),
-                    self.requests.receive_control(),
-                    self.requests.receive_stdin(),
-                    self.requests.serve(),
-                    self.answers.take_replies(),
-                    self.answers.take_control(),
-                    self.answers.take_input_requests(),
-                    self.answers.take_published(),
-                    jupyter_ends(),
-                )
-            ]
-            ends = [self.requests.stopped, self.evcxr.exited, *tasks]
             try:
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                return await self.end(tasks)
+                yield
             finally:
                 self.watch.loss_expected = True
                 self.evcxr.kill()
                 self.context.destroy()
+
+    async def serve_until(self, jupyter_ends: Coroutine) -> int:
+        """Serves until Jupyter or evcxr ends; returns the exit code."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self.watch.interrupt)
+        tasks = [
+            asyncio.create_task(part)
+            for part in (
+                self.front.beat(),
+                self.requests.receive_shell(),
+                self.requests.receive_control(),
+                self.requests.receive_stdin(),
+                self.requests.serve(),
+                self.answers.take_replies(),
+                self.answers.take_control(),
+                self.answers.take_input_requests(),
+                self.answers.take_published(),
+                jupyter_ends,
+            )
+        ]
+        ends = [self.requests.stopped, self.evcxr.exited, *tasks]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            return await self.end(tasks)
+        finally:
+            # They must not find their sockets closed.
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def end(self, tasks: list[asyncio.Task]) -> int:
         """Tells a running cell, and the log, why the kernel ends; returns the exit code."""
@@ -99,19 +133,26 @@ def private_folder():
         yield Path(short)
 
 
-async def jupyter_ends() -> None:
-    """Waits for the end of the program that has started the kernel, if that is known."""
+async def process_ends(variable: str) -> None:
+    """Waits for the end of the process whose id a variable holds; for ever if there is none."""
     ended = asyncio.Event()
     with contextlib.suppress(OSError, KeyError, ValueError):
-        process = os.pidfd_open(int(os.environ["JPY_PARENT_PID"]))
+        process = os.pidfd_open(int(os.environ[variable]))
         asyncio.get_running_loop().add_reader(process, ended.set)
     await ended.wait()
 
 
-def main(connection_file: str, program: str) -> int:
-    """Runs a companion and evcxr until the kernel ends; returns the exit code."""
+def main(program: str, mode: str, place: str) -> int:
+    """Runs a companion and evcxr until the kernel ends; returns the exit code.
+
+    `mode` tells what `place` is: `--connect` Jupyter's connection file, `--standby` the socket of a
+    standby.
+    """
 
     async def run() -> int:
-        return await Companion(Path(connection_file), Path(program)).run()
+        companion = Companion(Path(program))
+        if mode == "--standby":
+            return await companion.stand_by(Claim(Path(place)))
+        return await companion.run(Path(place))
 
     return asyncio.run(run())

@@ -26,7 +26,7 @@ class FastKernel(Kernel):
         program.chmod(0o755)
         self.manager = KernelManager(kernel_name="python3")
         self.manager._kernel_spec = KernelSpec(
-            argv=[sys.executable, str(TOOLS / "companion"), "{connection_file}", str(program)],
+            argv=[sys.executable, str(TOOLS / "companion"), str(program), "--connect", "{connection_file}"],
             display_name="fake",
             language="rust",
             interrupt_mode="message",

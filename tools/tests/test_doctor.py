@@ -41,6 +41,23 @@ def test_missing_parts_are_named_with_their_remedy(monkeypatch, capsys):
     assert "evcxr_jupyter" in lines[-1] and "libtorch" in lines[-1]
 
 
+@pytest.mark.parametrize(
+    ("variant", "cuda", "says", "broken"),
+    [
+        (project.LIBTORCH_CPU, False, "CPU part of the CUDA wheel", False),
+        (project.LIBTORCH_CPU, True, "CPU part of the CUDA wheel", True),
+        (project.LIBTORCH_CUDA, False, "complete, with CUDA", False),
+        (None, False, "not found", True),
+    ],
+)
+def test_the_variant_of_libtorch_is_named(variant, cuda, says, broken, monkeypatch):
+    monkeypatch.setattr(project, "libtorch_variant", lambda: variant)
+    monkeypatch.setattr(project, "wants_cuda", lambda: cuda)
+    part = next(part for part in doctor.libtorch() if part.name == "libtorch variant")
+    assert says in part.line() and part.is_broken() == broken
+    assert not broken or "MNIST_KIT_CUDA" in part.line()
+
+
 def test_an_outdated_rust_is_reported(monkeypatch):
     monkeypatch.setattr(project, "rust_version_found", lambda tool="rustc": "1.80.1")
     rustc, cargo = doctor.toolchain()[:2]

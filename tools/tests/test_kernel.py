@@ -103,6 +103,19 @@ def test_a_killed_kernel_leaves_neither_folder_nor_process(start):
     assert is_gone(folder), os.listdir(template.LIVE)
 
 
+def test_a_process_that_a_cell_started_with_an_empty_environment_ends_too(start):
+    kernel = start()
+    folder = kernel.folder
+    started = kernel.ok(
+        'let child = std::process::Command::new("env").args(["-i", "sleep", "6000"]).spawn()?;\n'
+        'println!("{}", child.id());'
+    )
+    child = int(started.text())
+    os.kill(kernel.manager.provisioner.pid, signal.SIGKILL)
+    assert is_gone(folder)
+    assert wait_until(lambda: not Path(f"/proc/{child}").exists())
+
+
 def test_a_folder_whose_guard_was_killed_too_is_swept_at_the_next_start(tmp_path, monkeypatch):
     monkeypatch.setattr(template, "LIVE", tmp_path)
     stale, living = tmp_path / "stale", tmp_path / "living"

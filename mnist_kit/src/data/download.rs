@@ -3,17 +3,20 @@
 
 use super::idx::decompressed;
 use crate::Result;
+use crate::files::{partial_in, persist, remove_leftovers};
 use crate::runtime::{ProgressBar, stop};
 use anyhow::{Context, anyhow, bail, ensure};
 use indicatif::ProgressStyle;
 use md5::Md5;
 use sha2::{Digest, Sha256};
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek};
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 use ureq::{Agent, Timeout};
 
 /// A published file: its name, and the means to tell whether a copy is complete.
@@ -127,7 +130,8 @@ impl RemoteFile {
 /// With the defaults, a connection of 30 kB/s finishes MNIST's largest file (9.9 MB).
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimeLimits {
-    /// Until a server accepts the connection. Defaults to 10 s.
+    /// Until the name of a server is resolved, and again until it accepts the connection. Defaults
+    /// to 10 s.
     pub connect: Duration,
     /// Between two pieces of the answer. Defaults to 20 s.
     pub read: Duration,
@@ -149,15 +153,18 @@ impl Default for TimeLimits {
 
 /// Downloads each of `files` that `folder` lacks or has in a damaged copy.
 ///
-/// Returns the mirrors that were used, none if every file was there. A file is written under
-/// another name, checked, and then renamed, so that readers see complete files only. A lock makes
-/// other processes wait and then find the files. If a mirror fails in any way, the next one is
-/// tried. Each download prints a line on standard output, and draws a progress bar on standard
+/// Returns the mirrors that were used, none if every file was there; then nothing is written, not
+/// even a lock. A file is written under another name, checked, and then renamed, so that readers see
+/// complete files only. A lock makes other processes wait and then find the files. If a mirror fails
+/// in any way, the next one is tried; one whose URL starts with `https:` must not redirect to
+/// `http:`. Each download prints a line on standard output, and draws a progress bar on standard
 /// error if that is a terminal, or in a notebook with live output.
 ///
 /// # Errors
-/// When the folder cannot be written, or no mirror gives a file; the message names each URL with
-/// the cause. [`Interrupted`](crate::Interrupted) when the cell is asked to stop.
+/// When the folder cannot be written, another process holds the lock without any progress for the
+/// time that it takes to give up a silent server (30 s by default), or no mirror gives a file; the
+/// message names each URL with the cause. [`Interrupted`](crate::Interrupted) when the cell is asked
+/// to stop.
 ///
 /// ```
 /// use mnist_kit::data::{TimeLimits, download};
@@ -172,7 +179,11 @@ pub fn download(
     mirrors: &[String],
     limits: &TimeLimits,
 ) -> Result<Vec<String>> {
-    let _lock = lock(folder).with_context(|| format!("{}: cannot be written", folder.display()))?;
+    if files.iter().all(|file| file.open(&folder.join(&file.name)).is_ok()) {
+        return Ok(Vec::new());
+    }
+    let lock = lock(folder, limits.connect.saturating_add(limits.read))?;
+    remove_leftovers(folder);
     let mut mirrors = mirrors.to_vec();
     let mut used = Vec::new();
     for file in files {
@@ -189,7 +200,9 @@ pub fn download(
                 return false;
             }
             println!("downloading {url}");
-            fetch(file, &url, &path, limits)
+            // Tells those who wait for the lock that something happens.
+            let _ = lock.set_modified(SystemTime::now());
+            fetch(file, &url, folder, limits)
                 .map_err(|problem| problems.push(format!("{url}: {problem:#}")))
                 .is_ok()
         });
@@ -207,36 +220,63 @@ pub fn download(
     Ok(used)
 }
 
-/// Creates the folder and takes its lock, which is held until the returned file is closed.
-fn lock(folder: &Path) -> io::Result<File> {
-    fs::create_dir_all(folder)?;
-    let lock =
-        File::options().create(true).truncate(false).write(true).open(folder.join(".lock"))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            println!("waiting for another process, which is fetching the same files");
-            lock.lock()?;
+/// Creates the folder and takes its lock, which is held until the returned file is closed. Gives up
+/// when the holder makes no progress for `patience`.
+fn lock(folder: &Path, patience: Duration) -> Result<File> {
+    let path = folder.join(".lock");
+    let open = || {
+        fs::create_dir_all(folder)?;
+        File::options().create(true).truncate(false).write(true).open(&path)
+    };
+    let unwritable = || format!("{}: cannot be written", path.display());
+    let lock = open().with_context(unwritable)?;
+    let (mut seen, mut since) = (Vec::new(), None);
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::Error(problem)) => {
+                return Err(problem).with_context(unwritable);
+            }
+            Err(TryLockError::WouldBlock) if since.is_none() => {
+                println!("waiting for another process, which is fetching the same files");
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(100)),
         }
-        Err(TryLockError::Error(problem)) => return Err(problem),
+        stop::check(|| format!("the wait for {}", path.display()))?;
+        let state = state(folder);
+        let start = since.get_or_insert_with(Instant::now);
+        if state != seen {
+            (seen, *start) = (state, Instant::now());
+        }
+        ensure!(
+            start.elapsed() < patience,
+            "{}: another process has held this lock for {patience:?} without progress; end that \
+             process, then try again",
+            path.display()
+        );
     }
-    Ok(lock)
+}
+
+/// What changes in a folder while somebody downloads into it: names, sizes and times.
+fn state(folder: &Path) -> Vec<(OsString, u64, Option<SystemTime>)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut state: Vec<_> = entries
+        .filter_map(|entry| {
+            let metadata = entry.metadata().ok()?;
+            Some((entry.file_name(), metadata.len(), metadata.modified().ok()))
+        })
+        .collect();
+    state.sort();
+    state
 }
 
 /// Tries one mirror for one file.
-fn fetch(file: &RemoteFile, url: &str, path: &Path, limits: &TimeLimits) -> Result<()> {
+fn fetch(file: &RemoteFile, url: &str, folder: &Path, limits: &TimeLimits) -> Result<()> {
     let limits = &TimeLimits { total: total(file, limits), ..limits.clone() };
-    // ureq adds these to the time of day, which would overflow.
-    let year = Duration::from_secs(365 * 24 * 60 * 60);
-    let agent: Agent = Agent::config_builder()
-        .timeout_connect(Some(limits.connect.min(year)))
-        .timeout_per_read(Some(limits.read.min(year)))
-        .timeout_global(Some(limits.total.min(year)))
-        .build()
-        .new_agent();
-    let body = agent.get(url).call().map_err(|problem| short(problem, limits))?.into_body();
+    let body =
+        agent(url, limits).get(url).call().map_err(|problem| short(problem, limits))?.into_body();
     let bar = progress_bar(&file.name, body.content_length());
-    let part = path.with_file_name(format!("{}.part", file.name));
+    let part = partial_in(folder)?;
     let live = ProgressBar::new(&file.name, body.content_length().unwrap_or(0) as usize);
     let served = bar.wrap_read(body.into_reader());
     let served = Watched { served, live: live.unit("bytes") };
@@ -246,21 +286,27 @@ fn fetch(file: &RemoteFile, url: &str, path: &Path, limits: &TimeLimits) -> Resu
     };
     let written = content
         .and_then(|content| {
-            io::copy(
-                &mut content.take(file.bytes.end().saturating_add(1)),
-                &mut File::create(&part)?,
-            )
+            io::copy(&mut content.take(file.bytes.end().saturating_add(1)), &mut part.as_file())
         })
         .map_err(|problem| short(problem.into(), limits))
-        .and_then(|_| file.checked(&part));
+        .and_then(|_| file.checked(part.path()));
     bar.finish_and_clear();
-    match written {
-        Ok(_) => Ok(fs::rename(&part, path)?),
-        Err(problem) => {
-            fs::remove_file(&part).ok();
-            Err(problem)
-        }
-    }
+    written.and_then(|_| persist(part, &folder.join(&file.name)))
+}
+
+/// The HTTP client for a URL.
+fn agent(url: &str, limits: &TimeLimits) -> Agent {
+    // ureq adds these to the time of day, which would overflow.
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    Agent::config_builder()
+        .timeout_resolve(Some(limits.connect.min(year)))
+        .timeout_connect(Some(limits.connect.min(year)))
+        .timeout_per_read(Some(limits.read.min(year)))
+        .timeout_global(Some(limits.total.min(year)))
+        // Plain HTTP is for a mirror that is named with it, not for a redirect.
+        .https_only(!url.to_ascii_lowercase().starts_with("http:"))
+        .build()
+        .new_agent()
 }
 
 /// A progress bar on standard error; indicatif draws it only on a terminal.
@@ -308,5 +354,17 @@ fn short(problem: ureq::Error, limits: &TimeLimits) -> anyhow::Error {
         ureq::Error::Timeout(_) => anyhow!("not complete after {:?}", limits.total),
         ureq::Error::Io(cause) => anyhow!("{cause}"),
         other => anyhow!("{other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_from_https_to_http_is_refused() {
+        let only = |url| agent(url, &TimeLimits::default()).config().https_only();
+        assert!(only("https://a.example/file") && only("HTTPS://a.example/file"));
+        assert!(!only("http://a.example/file") && !only("HTTP://a.example/file"));
     }
 }

@@ -4,9 +4,10 @@
 //! values, one byte each in images and labels. Source: the description of the format on the MNIST
 //! page, <http://yann.lecun.com/exdb/mnist/>.
 
+use super::limits::most_unpacked;
 use crate::Result;
 use anyhow::{Context, bail, ensure};
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -62,8 +63,36 @@ pub fn read_labels(path: impl AsRef<Path>) -> Result<Tensor> {
     labels_from(open(path)?, &path.display().to_string())
 }
 
-/// Reads images from decompressed content; `file` is the name for messages.
-pub(super) fn images_from(mut content: impl Read, file: &str) -> Result<Tensor> {
+/// The content of an IDX file, decompressed while it is read.
+pub(super) struct Content<'a> {
+    bytes: Box<dyn Read + 'a>,
+    /// The most bytes that the content may declare.
+    most: u64,
+}
+
+impl<'a> Content<'a> {
+    /// Decompresses the `stored` bytes of `content` if they start with gzip's magic bytes, and passes
+    /// on any others, whose number bounds itself.
+    pub fn new(content: impl Read + 'a, stored: u64) -> io::Result<Content<'a>> {
+        let mut content = BufReader::new(content);
+        Ok(match content.fill_buf()? {
+            [0x1f, 0x8b, ..] => Content {
+                bytes: Box::new(MultiGzDecoder::new(content)),
+                most: most_unpacked(stored),
+            },
+            _ => Content { bytes: Box::new(content), most: u64::MAX },
+        })
+    }
+
+    /// Decompresses the `stored` bytes of a deflated entry of an archive, and what is gzipped in it.
+    pub fn deflated(content: impl BufRead + 'a, stored: u64) -> io::Result<Content<'a>> {
+        let content = Content::new(DeflateDecoder::new(content), stored)?;
+        Ok(Content { most: most_unpacked(stored), ..content })
+    }
+}
+
+/// Reads images; `file` is the name for messages.
+pub(super) fn images_from(mut content: Content, file: &str) -> Result<Tensor> {
     let (_, size) = header(&mut content, &[IMAGES], file)?;
     let pixels = body(content, &size, 1, file)?;
     ensure!(
@@ -75,8 +104,8 @@ pub(super) fn images_from(mut content: impl Read, file: &str) -> Result<Tensor> 
     Ok(Tensor::f_from_data_size(&pixels, &[size[0], 1, size[1], size[2]], Kind::Uint8)?)
 }
 
-/// Reads labels from decompressed content; `file` is the name for messages.
-pub(super) fn labels_from(mut content: impl Read, file: &str) -> Result<Tensor> {
+/// Reads labels; `file` is the name for messages.
+pub(super) fn labels_from(mut content: Content, file: &str) -> Result<Tensor> {
     let (magic, size) = header(&mut content, &[LABELS, QMNIST_LABELS], file)?;
     if magic == LABELS {
         let labels = body(content, &size, 1, file)?;
@@ -100,21 +129,23 @@ pub(super) fn labels_from(mut content: impl Read, file: &str) -> Result<Tensor> 
 
 /// Decompresses content that starts with gzip's magic bytes, and passes on any other.
 pub(super) fn decompressed<'a>(content: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let mut content = BufReader::new(content);
-    Ok(match content.fill_buf()? {
-        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(content)),
-        _ => Box::new(content),
-    })
+    Ok(Content::new(content, 0)?.bytes)
 }
 
 /// Opens a file whose content may be gzipped.
-pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let open = || decompressed(File::open(path)?);
+pub(super) fn open(path: &Path) -> Result<Content<'static>> {
+    let open = || content_of(File::open(path)?);
     open().with_context(|| format!("{}: cannot be read", path.display()))
 }
 
+/// The content of an open file.
+pub(super) fn content_of(file: File) -> io::Result<Content<'static>> {
+    let stored = file.metadata()?.len();
+    Content::new(file, stored)
+}
+
 /// The magic number, which has to be one of `expected`, and the dimensions.
-fn header(content: &mut impl Read, expected: &[u32], file: &str) -> Result<(u32, Vec<i64>)> {
+fn header(content: &mut Content, expected: &[u32], file: &str) -> Result<(u32, Vec<i64>)> {
     let magic = word(content, file)?;
     if !expected.contains(&magic) {
         bail!(
@@ -136,16 +167,22 @@ fn header(content: &mut impl Read, expected: &[u32], file: &str) -> Result<(u32,
 /// The values after the header, `width` bytes each.
 ///
 /// Memory grows with the content that is there, not with the sizes that the header declares.
-fn body(mut content: impl Read, size: &[i64], width: u64, file: &str) -> Result<Vec<u8>> {
+fn body(content: Content, size: &[i64], width: u64, file: &str) -> Result<Vec<u8>> {
     let shape = size.iter().map(i64::to_string).collect::<Vec<_>>().join("×");
     let expected = size
         .iter()
         .try_fold(width, |product, &size| product.checked_mul(size.try_into().ok()?))
         .filter(|&bytes| i64::try_from(bytes).is_ok())
         .with_context(|| format!("{file}: declares {shape} values, which no memory holds"))?;
+    ensure!(
+        expected <= content.most,
+        "{file}: declares {expected} bytes ({shape}), more than an archive of its size may unpack to, \
+         {}; if you trust the file, unpack it yourself",
+        content.most
+    );
     let mut bytes = Vec::new();
     content
-        .by_ref()
+        .bytes
         .take(expected + 1)
         .read_to_end(&mut bytes)
         .with_context(|| format!("{file}: damaged; fetch the file again"))?;
@@ -163,9 +200,10 @@ fn body(mut content: impl Read, size: &[i64], width: u64, file: &str) -> Result<
     Ok(bytes)
 }
 
-fn word(content: &mut impl Read, file: &str) -> Result<u32> {
+fn word(content: &mut Content, file: &str) -> Result<u32> {
     let mut bytes = [0; 4];
     content
+        .bytes
         .read_exact(&mut bytes)
         .with_context(|| format!("{file}: ends inside its header; fetch the file again"))?;
     Ok(u32::from_be_bytes(bytes))

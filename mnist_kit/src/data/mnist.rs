@@ -91,7 +91,7 @@ impl Mnist {
     /// Loads Fashion-MNIST: ten kinds of clothing.
     ///
     /// It is searched in the folder `MNIST_KIT_FASHION`, the user's cache, and its publisher's
-    /// server, which speaks http only. Generated digits never stand in.
+    /// server. Generated digits never stand in.
     ///
     /// # Errors
     /// When none of them has it. The message says why, and which variables can help.
@@ -112,13 +112,13 @@ impl Mnist {
     }
 
     /// Loads QMNIST: MNIST with 60,000 test images. The folder variable is `MNIST_KIT_QMNIST`;
-    /// otherwise as [`fashion`](Mnist::fashion), over https.
+    /// otherwise as [`fashion`](Mnist::fashion).
     pub fn qmnist() -> Result<Mnist> {
         Mnist::load_set(DataSet::Qmnist, &Settings::from_env()?)
     }
 
     /// Loads a split of EMNIST. The folder variable is `MNIST_KIT_EMNIST`; otherwise as
-    /// [`fashion`](Mnist::fashion), over https.
+    /// [`fashion`](Mnist::fashion).
     ///
     /// All splits come in one archive of 562 MB. The images are turned upright, because the
     /// published files have them transposed.

@@ -5,9 +5,12 @@ mod download;
 mod folder;
 mod generated;
 mod idx;
+mod limits;
 mod mnist;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "parquet")]
+mod parquet_pages;
 mod published;
 mod set;
 mod settings;

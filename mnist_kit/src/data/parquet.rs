@@ -4,20 +4,26 @@
 //! `image: struct<bytes: binary, path: string>` and `label: int64`.
 
 use super::folder::Pairs;
+use super::limits::{MAX_IMAGES, most_unpacked};
+use super::parquet_pages::check_pages;
 use super::set::{CLASSES_FILE, Conventions, DataSet};
 use super::{Mnist, Source};
 use crate::Result;
 use anyhow::{Context, bail, ensure};
-use image::{ImageFormat, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use parquet::basic::Type as PhysicalType;
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{ByteArrayType, DataType, Int64Type};
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use std::fs::{self, File};
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
+
+/// The most bytes that one decoded PNG may take.
+const MAX_PNG: u64 = 64 << 20;
 
 impl Mnist {
     /// Loads parquet files in the layout of the Hugging Face distribution, the shards of a split in
@@ -29,7 +35,8 @@ impl Mnist {
     ///
     /// # Errors
     /// When a file is damaged, a column is missing or has another type, a value is null, a PNG has
-    /// another size than the first, or a label has no class. Messages name the file, the row and
+    /// another size than the first, a label has no class, or a split has more than a million images
+    /// or far more pixels than files of this size should have. Messages name the file, the row and
     /// the column.
     pub fn from_parquet(train: &[impl AsRef<Path>], test: &[impl AsRef<Path>]) -> Result<Mnist> {
         let folder = train.first().and_then(|path| path.as_ref().parent()).unwrap_or(Path::new(""));
@@ -102,6 +109,8 @@ fn shards(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
 /// Images and labels of one split, row by row.
 #[derive(Default)]
 struct Rows {
+    /// Bytes of the files that have been opened so far.
+    stored: u64,
     /// Width and height of the first image.
     size: Option<(u32, u32)>,
     pixels: Vec<u8>,
@@ -124,7 +133,9 @@ fn read_shards(paths: &[impl AsRef<Path>], conventions: &Conventions) -> Result<
 }
 
 fn read_shard(path: &Path, rows: &mut Rows, conventions: &Conventions) -> Result<()> {
-    let reader = SerializedFileReader::new(File::open(path)?)?;
+    let file = File::open(path)?;
+    rows.stored += file.metadata()?.len();
+    let reader = SerializedFileReader::new(file.try_clone()?)?;
     let column = |name: &str, kind: PhysicalType| {
         let columns = reader.metadata().file_metadata().schema_descr().columns();
         let index = columns.iter().position(|column| column.path().string() == name);
@@ -138,6 +149,7 @@ fn read_shard(path: &Path, rows: &mut Rows, conventions: &Conventions) -> Result
     };
     let images = column("image.bytes", PhysicalType::BYTE_ARRAY)?;
     let labels = column("label", PhysicalType::INT64)?;
+    check_sizes(&file, reader.metadata().row_groups(), [images, labels], rows.labels.len() as u64)?;
     let mut row = 0;
     for group in 0..reader.num_row_groups() {
         let group = reader.get_row_group(group)?;
@@ -150,6 +162,30 @@ fn read_shard(path: &Path, rows: &mut Rows, conventions: &Conventions) -> Result
             row += 1;
         }
     }
+    Ok(())
+}
+
+/// Checks what the metadata of a file and its page headers declare, before it is allocated. `before`
+/// rows of other files belong to the same split.
+fn check_sizes(
+    file: &File,
+    groups: &[RowGroupMetaData],
+    columns: [usize; 2],
+    before: u64,
+) -> Result<()> {
+    let rows = groups.iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(u64::MAX));
+    let rows = rows.fold(before, u64::saturating_add);
+    ensure!(rows <= MAX_IMAGES, "declares {rows} rows, expected at most {MAX_IMAGES} in a split");
+    let mut bytes = 0u64;
+    for group in groups {
+        for column in columns.map(|column| group.column(column)) {
+            bytes = bytes.saturating_add(column.byte_range().1);
+            check_pages(file, column, group.num_rows())
+                .with_context(|| format!("column {}", column.column_path().string()))?;
+        }
+    }
+    let stored = file.metadata()?.len();
+    ensure!(bytes <= stored, "columns of {bytes} bytes in a file of {stored}");
     Ok(())
 }
 
@@ -171,11 +207,25 @@ fn values<T: DataType>(group: &dyn RowGroupReader, column: usize, row: usize) ->
 
 impl Rows {
     fn push(&mut self, png: &[u8], label: i64) -> Result<()> {
-        let image = ImageReader::with_format(Cursor::new(png), ImageFormat::Png)
-            .decode()
-            .context("the image is not a readable PNG")?
-            .into_luma8();
-        let (found, first) = (image.dimensions(), *self.size.get_or_insert(image.dimensions()));
+        const UNREADABLE: &str = "the image is not a readable PNG";
+        let mut limits = Limits::no_limits();
+        limits.max_alloc = Some(MAX_PNG);
+        let mut reader = ImageReader::with_format(Cursor::new(png), ImageFormat::Png);
+        reader.limits(limits);
+        let decoder = reader.into_decoder().context(UNREADABLE)?;
+        let found = decoder.dimensions();
+        let pixels = u64::from(found.0) * u64::from(found.1) + self.pixels.len() as u64;
+        let most = most_unpacked(self.stored);
+        ensure!(
+            pixels <= most,
+            "an image of {}×{} pixels, which makes {pixels} pixels, expected at most {most} in \
+             files of {} bytes",
+            found.0,
+            found.1,
+            self.stored
+        );
+        ensure!(decoder.total_bytes() <= MAX_PNG, "an image of {} bytes", decoder.total_bytes());
+        let first = *self.size.get_or_insert(found);
         ensure!(
             found == first,
             "an image of {}×{} pixels, the first has {}×{}",
@@ -184,6 +234,7 @@ impl Rows {
             first.0,
             first.1
         );
+        let image = DynamicImage::from_decoder(decoder).context(UNREADABLE)?.into_luma8();
         self.pixels.extend(image.as_raw());
         self.labels.push(label);
         Ok(())

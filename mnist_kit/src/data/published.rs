@@ -4,13 +4,12 @@ use super::Settings;
 use super::Source;
 use super::download::{RemoteFile, download};
 use super::folder::Pairs;
-use super::idx::{decompressed, images_from, labels_from};
+use super::idx::{Content, content_of, images_from, labels_from};
 use super::set::{Conventions, DataSet};
 use crate::Result;
 use anyhow::{Context, bail};
-use flate2::bufread::DeflateDecoder;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use tch::Tensor;
 use zip::ZipArchive;
@@ -55,9 +54,8 @@ fn from_files(
     labels: &RemoteFile,
     conventions: &Conventions,
 ) -> Result<(Tensor, Tensor)> {
-    let content = |file: &RemoteFile| -> Result<_> {
-        Ok(decompressed(file.open(&folder.join(&file.name))?)?)
-    };
+    let content =
+        |file: &RemoteFile| -> Result<_> { Ok(content_of(file.open(&folder.join(&file.name))?)?) };
     Ok((
         conventions.images(images_from(content(images)?, &images.name)?)?,
         conventions.labels(labels_from(content(labels)?, &labels.name)?, &labels.name)?,
@@ -83,20 +81,19 @@ fn from_archive(
 }
 
 /// The content of a gzipped file in a zip archive.
-fn entry<'a>(
-    archive: &'a mut ZipArchive<BufReader<File>>,
-    name: &str,
-) -> Result<Box<dyn Read + 'a>> {
+fn entry<'a>(archive: &'a mut ZipArchive<BufReader<File>>, name: &str) -> Result<Content<'a>> {
     let index =
         archive.index_for_name(name).with_context(|| format!("{name}: not in the archive"))?;
     // The zip crate is built without decompression, which PyTorch's weights do not need.
-    let mut stored = BufReader::new(archive.by_index_raw(index)?);
+    let entry = archive.by_index_raw(index)?;
+    let length = entry.compressed_size();
+    let mut stored = BufReader::new(entry);
     let is_gzip = stored.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    let gzip: io::Result<Box<dyn Read + 'a>> = if is_gzip {
-        decompressed(stored)
+    let gzip: io::Result<Content<'a>> = if is_gzip {
+        Content::new(stored, length)
     } else {
         // No deflated entry starts like gzip: its first three bits would be an unknown block type.
-        decompressed(DeflateDecoder::new(stored))
+        Content::deflated(stored, length)
     };
     gzip.with_context(|| name.to_string())
 }

@@ -44,7 +44,8 @@ const MAX_EMNIST: u64 = 1_000_000_000;
 /// | `MNIST_KIT_OFFLINE=1` | [`offline`](Settings::offline) | the network may be used |
 /// | `MNIST_KIT_QUICK=1` | [`quick`](Settings::quick) | all images |
 ///
-/// An empty variable counts as unset.
+/// An empty variable counts as unset. All default mirrors speak https. A mirror that you name with
+/// `http:` is used too; a redirect from https to http is refused.
 ///
 /// ```
 /// use mnist_kit::data::Settings;
@@ -56,10 +57,10 @@ const MAX_EMNIST: u64 = 1_000_000_000;
 pub struct Settings {
     /// Where to find MNIST.
     pub mnist: Location,
-    /// Where to find Fashion-MNIST. Its publisher's server speaks http only, and the published
-    /// sums are MD5: that detects damage, not an attacker.
+    /// Where to find Fashion-MNIST. The published sums are MD5, which detects damage, but not a
+    /// forged file.
     pub fashion: Location,
-    /// Where to find KMNIST; http and MD5 only, as for [`fashion`](Settings::fashion).
+    /// Where to find KMNIST; MD5, as for [`fashion`](Settings::fashion).
     pub kmnist: Location,
     /// Where to find QMNIST.
     pub qmnist: Location,
@@ -119,9 +120,10 @@ impl Default for Settings {
                 mirrors: MIRRORS.map(String::from).to_vec(),
                 files: mnist_files(),
             },
-            // Mirrors and sums of the relatives are those of `torchvision.datasets.mnist`.
+            // Sums of the relatives are those of `torchvision.datasets.mnist`. Its mirrors of
+            // Fashion-MNIST and KMNIST speak http; these are their publishers' over https.
             fashion: Location::published(
-                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+                "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
                 MAX_ARCHIVE,
                 &[
                     ("train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
@@ -131,7 +133,7 @@ impl Default for Settings {
                 ],
             ),
             kmnist: Location::published(
-                "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+                "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",
                 MAX_ARCHIVE,
                 &[
                     ("train-images-idx3-ubyte.gz", "bdb82020997e1d708af4cf47b453dcf7"),
@@ -363,6 +365,7 @@ mod tests {
         ] {
             let location = settings.location(set);
             assert_eq!(location.files.len(), files, "{set}");
+            assert!(location.mirrors.iter().all(|url| url.starts_with("https://")), "{set}");
             for file in &location.files {
                 let (sum, digits) = match &file.checksum {
                     Checksum::Sha256OfContent(sum) => (sum, 64),

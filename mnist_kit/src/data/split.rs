@@ -3,6 +3,7 @@
 use super::download::hex;
 use super::set::label_outside;
 use crate::Result;
+use crate::check::describe;
 use crate::table::{Table, thousands};
 use anyhow::{bail, ensure};
 use rand::SeedableRng;
@@ -66,17 +67,19 @@ impl Split {
     /// The split, if its tensors fit each other and the classes.
     fn checked(self) -> Result<Split> {
         let Split { name, images, labels, .. } = &self;
+        ensure!(
+            images.defined()
+                && images.dim() == 4
+                && matches!(images.kind(), Kind::Uint8 | Kind::Float),
+            "{name}: images are {}, expected Uint8 or Float [N, C, H, W]",
+            describe(images)
+        );
+        ensure!(
+            labels.defined() && labels.dim() == 1 && labels.kind() == Kind::Int64,
+            "{name}: labels are {}, expected Int64 [N]",
+            describe(labels)
+        );
         let (image_size, label_size) = (images.size(), labels.size());
-        ensure!(
-            image_size.len() == 4 && matches!(images.kind(), Kind::Uint8 | Kind::Float),
-            "{name}: images are {:?} {image_size:?}, expected Uint8 or Float [N, C, H, W]",
-            images.kind()
-        );
-        ensure!(
-            label_size.len() == 1 && labels.kind() == Kind::Int64,
-            "{name}: labels are {:?} {label_size:?}, expected Int64 [N]",
-            labels.kind()
-        );
         ensure!(
             image_size[0] == label_size[0],
             "{name}: {} images but {} labels; each image needs one label",
@@ -375,8 +378,12 @@ impl fmt::Display for Split {
 
 /// Splits `size` in proportion to the counts, by largest remainders.
 fn apportion(counts: &[i64], size: usize) -> Vec<usize> {
-    let total = counts.iter().sum::<i64>().max(1) as usize;
-    let exact = |count: i64| (size * count as usize / total, size * count as usize % total);
+    let total = counts.iter().sum::<i64>().max(1) as u128;
+    // The product of two sizes can exceed 64 bits.
+    let exact = |count: i64| {
+        let product = size as u128 * count as u128;
+        ((product / total) as usize, product % total)
+    };
     let mut parts: Vec<usize> = counts.iter().map(|&count| exact(count).0).collect();
     let mut by_remainder: Vec<usize> = (0..counts.len()).collect();
     by_remainder.sort_by_key(|&class| std::cmp::Reverse(exact(counts[class]).1));

@@ -49,15 +49,17 @@ type Drawing = dyn Fn(&Part) -> Result<()> + Send + Sync;
 
 /// A drawing that shows itself in a notebook and saves as SVG or PNG.
 ///
-/// Lengths are pixels at 96 dots per inch: `size(672, 384)` is 7 by 4 inches on paper. Cloning is
-/// cheap.
+/// Lengths are pixels at 96 dots per inch: `size(672, 384)` is 7 by 4 inches on paper.
+///
+/// Cloning is cheap, and methods such as [`title`](Figure::title) return a changed copy. They borrow
+/// the figure, because evcxr shows the debug text of a cell's result if computing it moves a variable.
 ///
 /// ```
 /// use mnist_kit::plot::Lines;
 ///
 /// let folder = tempfile::tempdir()?;
 /// let figure = Lines::new("Epoch", "Loss").series("train", [(1.0, 0.35), (2.0, 0.16)]).plot()?;
-/// figure.clone().size(400, 300).dpi(300).save(folder.path().join("loss.png"))?;
+/// figure.size(400, 300).dpi(300).save(folder.path().join("loss.png"))?;
 /// figure.save(folder.path().join("loss.svg"))?;
 /// # Ok::<(), anyhow::Error>(())
 /// ```
@@ -158,15 +160,15 @@ impl Figure {
     /// Writes a line above the drawing.
     ///
     /// The figure grows by that line, unless its [`size`](Figure::size) was set.
-    pub fn title(self, title: impl Into<String>) -> Figure {
-        self.grow(|figure| figure.title = Some(title.into()))
+    pub fn title(&self, title: impl Into<String>) -> Figure {
+        self.clone().grow(|figure| figure.title = Some(title.into()))
     }
 
     /// Writes small lines, separated by `\n`, below the drawing; replaces an earlier caption.
     ///
     /// The figure grows by these lines, unless its [`size`](Figure::size) was set.
-    pub fn caption(self, caption: impl Into<String>) -> Figure {
-        self.grow(|figure| figure.caption = Some(caption.into()))
+    pub fn caption(&self, caption: impl Into<String>) -> Figure {
+        self.clone().grow(|figure| figure.caption = Some(caption.into()))
     }
 
     /// Writes a small gray line into the lower right corner, such as the source of the images;
@@ -178,28 +180,27 @@ impl Figure {
     /// use mnist_kit::plot::Lines;
     ///
     /// let figure = Lines::new("Epoch", "Loss").series("train", [(1.0, 0.35), (2.0, 0.16)]).plot()?;
-    /// let marked = figure.clone().note(Some("generated digits (not MNIST)"));
+    /// let marked = figure.note(Some("generated digits (not MNIST)"));
     /// assert!(marked.to_svg()?.contains("not MNIST"));
     /// assert_eq!(marked.note(None).to_svg()?, figure.to_svg()?);
     /// # Ok::<(), anyhow::Error>(())
     /// ```
-    pub fn note(self, note: Option<&str>) -> Figure {
-        self.grow(|figure| figure.note = note.map(str::to_string))
+    pub fn note(&self, note: Option<&str>) -> Figure {
+        self.clone().grow(|figure| figure.note = note.map(str::to_string))
     }
 
     /// Sets width and height of the whole figure, title included, in pixels (160–4000).
-    pub fn size(mut self, width: u32, height: u32) -> Figure {
-        (self.width, self.height, self.sized) = (f64::from(width), f64::from(height), true);
-        self
+    pub fn size(&self, width: u32, height: u32) -> Figure {
+        let (width, height) = (f64::from(width), f64::from(height));
+        Figure { width, height, sized: true, ..self.clone() }
     }
 
     /// Sets the resolution of the PNG form in dots per inch (24–1200); defaults to 192.
     ///
     /// The PNG form has `size × dpi / 96` pixels. It also stores its resolution, so that it keeps
     /// its size on paper.
-    pub fn dpi(mut self, dpi: u32) -> Figure {
-        self.dpi = dpi;
-        self
+    pub fn dpi(&self, dpi: u32) -> Figure {
+        Figure { dpi, ..self.clone() }
     }
 
     /// Returns the figure as an SVG document.
@@ -260,12 +261,12 @@ impl Figure {
     /// history.plot()?.export("loss")? // out/figures/loss.svg and out/figures/loss.png
     /// # ; Ok::<(), anyhow::Error>(())
     /// ```
-    pub fn export(self, name: &str) -> Result<Figure> {
+    pub fn export(&self, name: &str) -> Result<Figure> {
         ensure!(!name.is_empty(), "the name of the figure is empty; give it one such as \"loss\"");
         for form in ["svg", "png"] {
             self.save(files::output_path(&format!("figures/{name}.{form}")))?;
         }
-        Ok(self)
+        Ok(self.clone())
     }
 
     /// Shows the figure in a notebook, as SVG and as PNG; evcxr calls this for the last value of a

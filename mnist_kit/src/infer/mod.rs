@@ -3,7 +3,7 @@
 use crate::Result;
 use anyhow::{Context, ensure};
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, GrayImage, ImageReader, Luma, Rgb, Rgba};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, Luma, Rgb, Rgba};
 use std::path::Path;
 use tch::Tensor;
 
@@ -13,6 +13,9 @@ const SIZE: u32 = 28;
 const DIGIT_SIZE: u32 = 20;
 /// A picture whose brightest pixel is less than this above its border shows no digit.
 const MIN_CONTRAST: u8 = 32;
+
+/// The most pixels of a picture, which bounds the memory for it: half a gigabyte while it is decoded.
+const MAX_PIXELS: u64 = 50_000_000;
 
 /// A picture in the form of MNIST's images. Made by [`read_picture`].
 #[derive(Debug)]
@@ -31,7 +34,8 @@ pub struct Picture {
 /// MNIST's digits were.
 ///
 /// # Errors
-/// If the file is not a picture in one of these formats, or no digit stands out from the border.
+/// If the file is not a picture in one of these formats, it has more than 50 million pixels, or no
+/// digit stands out from the border.
 ///
 /// ```
 /// use mnist_kit::infer::read_picture;
@@ -52,13 +56,21 @@ pub struct Picture {
 /// ```
 pub fn read_picture(path: impl AsRef<Path>) -> Result<Picture> {
     let path = path.as_ref();
-    let picture = ImageReader::open(path)
+    let unreadable =
+        || format!("{} is not a picture in PNG, JPEG, GIF, BMP or WebP", path.display());
+    let decoder = ImageReader::open(path)
         .and_then(ImageReader::with_guessed_format)
         .with_context(|| format!("cannot open the picture {}", path.display()))?
-        .decode()
-        .with_context(|| {
-            format!("{} is not a picture in PNG, JPEG, GIF, BMP or WebP", path.display())
-        })?;
+        .into_decoder()
+        .with_context(unreadable)?;
+    let (width, height) = decoder.dimensions();
+    ensure!(
+        u64::from(width) * u64::from(height) <= MAX_PIXELS,
+        "{}: {width}×{height} pixels, expected at most {} million; scale the picture down",
+        path.display(),
+        MAX_PIXELS / 1_000_000
+    );
+    let picture = DynamicImage::from_decoder(decoder).with_context(unreadable)?;
     normalized(&picture).with_context(|| path.display().to_string())
 }
 
@@ -307,5 +319,28 @@ mod tests {
         }
         let message = format!("{:#}", read_picture(folder.path().join("none.png")).unwrap_err());
         assert!(message.contains("cannot open the picture"), "{message}");
+    }
+
+    #[test]
+    fn a_picture_of_too_many_pixels_is_refused_before_it_is_decoded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wide.png");
+        let mut file = std::io::Cursor::new(Vec::new());
+        GrayImage::new(28, 28).write_to(&mut file, image::ImageFormat::Png).unwrap();
+        let small = file.into_inner();
+        for (width, height) in [(240_000_000u32, 1u32), (1, 240_000_000), (60_000, 1_000)] {
+            let mut large = small.clone();
+            // Width and height lie behind the signature and the name of the first chunk.
+            large[16..20].copy_from_slice(&width.to_be_bytes());
+            large[20..24].copy_from_slice(&height.to_be_bytes());
+            let mut crc = flate2::Crc::new();
+            crc.update(&large[12..29]);
+            large[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+            std::fs::write(&path, large).unwrap();
+            let message = format!("{:#}", read_picture(&path).unwrap_err());
+            let expected =
+                format!("wide.png: {width}×{height} pixels, expected at most 50 million");
+            assert!(message.contains(&expected), "{message}");
+        }
     }
 }

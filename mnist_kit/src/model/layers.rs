@@ -1,5 +1,6 @@
 //! Layers with PyTorch's default initialization.
 
+use crate::check::{LARGEST_LAYER, expect_layer, expect_within, or_panic};
 use std::borrow::Borrow;
 use tch::nn::{Init, Module};
 use tch::{Tensor, nn};
@@ -9,6 +10,9 @@ use tch::{Tensor, nn};
 /// Weights and bias are initialized uniformly in ±1/√in_features, PyTorch's default for
 /// `torch.nn.Linear` (tch's own default is 2.45 times wider), and drawn in PyTorch's order: the same
 /// seed gives the same layer.
+///
+/// # Panics
+/// If a size is not one that a layer can have; the same holds for the other layers here.
 ///
 /// ```
 /// use mnist_kit::model::linear;
@@ -24,6 +28,7 @@ pub fn linear<'a>(
     in_features: i64,
     out_features: i64,
 ) -> nn::Linear {
+    or_panic(expect_layer("linear", &[in_features, out_features]));
     let bound = 1.0 / (in_features as f64).sqrt();
     let uniform = Init::Uniform { lo: -bound, up: bound };
     let path = path.borrow();
@@ -103,6 +108,7 @@ pub fn conv2d_without_bias<'a>(
     out_channels: i64,
     kernel: i64,
 ) -> Conv2d {
+    or_panic(expect_layer("conv2d", &[in_channels, out_channels, kernel, kernel]));
     let bound = 1.0 / ((in_channels * kernel * kernel) as f64).sqrt();
     let shape = [out_channels, in_channels, kernel, kernel];
     let ws = path.borrow().var("weight", &shape, Init::Uniform { lo: -bound, up: bound });
@@ -120,18 +126,27 @@ pub fn conv2d_without_bias<'a>(
 /// assert_eq!(depthwise_conv2d(vs.root() / "conv", 32, 3).ws.size(), [32, 1, 3, 3]);
 /// ```
 pub fn depthwise_conv2d<'a>(path: impl Borrow<nn::Path<'a>>, channels: i64, kernel: i64) -> Conv2d {
+    or_panic(expect_layer("depthwise_conv2d", &[channels, kernel, kernel]));
     Conv2d { groups: channels, ..conv2d_without_bias(path, 1, channels, kernel) }
 }
 
 impl Conv2d {
     /// Sets the stride, in pixels; defaults to 1.
+    ///
+    /// # Panics
+    /// If the stride is not 1 to 65,536.
     pub fn stride(mut self, stride: i64) -> Conv2d {
+        or_panic(expect_within("stride", stride, 1..=LARGEST_LAYER));
         self.stride = stride;
         self
     }
 
     /// Sets the rows and columns of zeros around the image; defaults to 0.
+    ///
+    /// # Panics
+    /// If the padding is not 0 to 65,536.
     pub fn padding(mut self, padding: i64) -> Conv2d {
+        or_panic(expect_within("padding", padding, 0..=LARGEST_LAYER));
         self.padding = padding;
         self
     }
@@ -160,6 +175,7 @@ impl Module for Conv2d {
 /// assert!(mean.abs() < 1e-5);
 /// ```
 pub fn batch_norm2d<'a>(path: impl Borrow<nn::Path<'a>>, channels: i64) -> nn::BatchNorm {
+    or_panic(expect_layer("batch_norm2d", &[channels]));
     let path = path.borrow();
     // PyTorch keeps this count and expects it in a state dict. It has no effect here.
     let _ = path.zeros_no_train("num_batches_tracked", &[]);

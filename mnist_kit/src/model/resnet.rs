@@ -1,7 +1,7 @@
 //! The residual network of lesson 4.
 
 use super::layers::{Conv2d, batch_norm2d, conv2d_without_bias, linear};
-use crate::check::{expect_digits, or_panic};
+use crate::check::{LARGEST_LAYER, expect_digits, expect_layer, expect_within, or_panic};
 use std::borrow::Borrow;
 use tch::nn::{Module, ModuleT};
 use tch::{Tensor, nn};
@@ -36,12 +36,17 @@ pub struct ResidualBlock {
 
 impl ResidualBlock {
     /// Creates the block's parameters under `path`.
+    ///
+    /// # Panics
+    /// If a number of channels or the stride is not 1 to 65,536.
     pub fn new<'a>(
         path: impl Borrow<nn::Path<'a>>,
         in_channels: i64,
         out_channels: i64,
         stride: i64,
     ) -> ResidualBlock {
+        or_panic(expect_layer("ResidualBlock", &[in_channels, out_channels]));
+        or_panic(expect_within("stride", stride, 1..=LARGEST_LAYER));
         let path = path.borrow();
         let shortcut = path / "downsample";
         let downsample = (stride != 1 || in_channels != out_channels).then(|| {

@@ -67,13 +67,14 @@ impl Bars {
     /// # Errors
     /// No categories, no series, a series whose length differs from the number of categories, or a
     /// height that is negative or not finite.
-    pub fn plot(self) -> Result<Figure> {
+    pub fn plot(&self) -> Result<Figure> {
         const WIDTH: f64 = 560.0;
         self.check()?;
         // Turned names below the axis do not make the bars shorter.
         let x = Axis::named(&self.x_label, &self.categories);
         let names = x.below(0.85 * WIDTH) - Axis::named("", &[]).below(WIDTH);
-        Ok(Figure::new(WIDTH, 360.0 + names.min(200.0), move |part| self.draw(part)))
+        let bars = self.clone();
+        Ok(Figure::new(WIDTH, 360.0 + names.min(200.0), move |part| bars.draw(part)))
     }
 
     pub(super) fn check(&self) -> Result<()> {

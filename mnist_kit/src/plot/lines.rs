@@ -68,9 +68,10 @@ impl Lines {
     ///
     /// # Errors
     /// No series, an empty series, or a number that is not finite (or beyond 1e100).
-    pub fn plot(self) -> Result<Figure> {
+    pub fn plot(&self) -> Result<Figure> {
         self.check()?;
-        Ok(Figure::new(560.0, 360.0, move |part| self.draw(part)))
+        let lines = self.clone();
+        Ok(Figure::new(560.0, 360.0, move |part| lines.draw(part)))
     }
 
     pub(super) fn check(&self) -> Result<()> {

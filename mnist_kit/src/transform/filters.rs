@@ -4,6 +4,7 @@
 //! own, and the image is padded with 0.
 
 use crate::Result;
+use crate::check::{describe, plain};
 use anyhow::ensure;
 use tch::{Kind, Tensor};
 
@@ -86,16 +87,24 @@ pub fn sobel_y(images: &Tensor) -> Result<Tensor> {
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub fn sobel_magnitude(images: &Tensor) -> Result<Tensor> {
-    Ok(sobel_x(images)?.f_square()?.f_add(&sobel_y(images)?.f_square()?)?.f_sqrt()?)
+    let (x, y) = (sobel_x(images)?, sobel_y(images)?);
+    let magnitude = || -> Result<Tensor> { Ok(x.f_square()?.f_add(&y.f_square()?)?.f_sqrt()?) };
+    plain(magnitude())
 }
 
 fn filter(images: &Tensor, kernel: &[f32; 9]) -> Result<Tensor> {
-    let size = images.size();
+    plain(filter_each(images, kernel))
+}
+
+/// Filters each channel on its own.
+fn filter_each(images: &Tensor, kernel: &[f32; 9]) -> Result<Tensor> {
+    let float = images.defined() && images.kind() == Kind::Float;
     ensure!(
-        size.len() == 4 && images.kind() == Kind::Float,
-        "images are {:?} {size:?}, expected Float [N, C, H, W]; put to_tensor into the transform",
-        images.kind()
+        float && images.dim() == 4 && images.size()[1..].iter().all(|&size| size > 0),
+        "images are {}, expected Float [N, C, H, W] with pixels; put to_tensor into the transform",
+        describe(images)
     );
+    let size = images.size();
     let kernel =
         Tensor::f_from_slice(kernel)?.f_to_device(images.device())?.f_view([1, 1, 3, 3])?;
     let kernels = kernel.f_expand([size[1], 1, 3, 3], false)?;

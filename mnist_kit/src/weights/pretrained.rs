@@ -15,7 +15,8 @@ impl Backbone {
     ///
     /// In the folder, a file with torchvision's name must be torchvision's file. Another file whose
     /// name begins with the architecture (`resnet18…`, `.pth` or `.safetensors`) is taken as your
-    /// own. [`Settings`] lists the environment variables.
+    /// own, and the result says that it was not checked. [`Settings`] lists the environment
+    /// variables.
     ///
     /// # Errors
     /// If there are no weights, or they do not fit; the store is unchanged then.
@@ -39,12 +40,22 @@ impl Backbone {
     /// # Errors
     /// As for [`load_imagenet`](Backbone::load_imagenet).
     pub fn load_imagenet_with(&self, vs: &nn::VarStore, settings: &Settings) -> Result<String> {
-        let path = published(self)
+        let source = published(self)
             .and_then(|published| find(&published, settings))
             .with_context(|| format!("no ImageNet weights for {}", self.name()))?;
-        load_pretrained(vs, &path, &[self.head_name()])?;
-        Ok(path.display().to_string())
+        let (Source::Published(path) | Source::Own(path)) = &source;
+        load_pretrained(vs, path, &[self.head_name()])?;
+        Ok(match source {
+            Source::Published(path) => path.display().to_string(),
+            Source::Own(path) => format!("{} (your own file, not checked)", path.display()),
+        })
     }
+}
+
+/// A file of weights: torchvision's, which has been checked, or one of the user's own.
+enum Source {
+    Published(PathBuf),
+    Own(PathBuf),
 }
 
 /// The file that torchvision publishes for an architecture.
@@ -69,11 +80,11 @@ fn published(model: &Backbone) -> Result<RemoteFile> {
     })
 }
 
-fn find(published: &RemoteFile, settings: &Settings) -> Result<PathBuf> {
+fn find(published: &RemoteFile, settings: &Settings) -> Result<Source> {
     let mut reasons = Vec::new();
     if let Some(folder) = &settings.weights_dir {
         match in_folder(folder, published)? {
-            Some(path) => return Ok(path),
+            Some(source) => return Ok(source),
             None => reasons.push(format!(
                 "{}: no {}….pth or .safetensors",
                 folder.display(),
@@ -82,7 +93,7 @@ fn find(published: &RemoteFile, settings: &Settings) -> Result<PathBuf> {
         }
     }
     match in_cache(published, settings) {
-        Ok(path) => return Ok(path),
+        Ok(path) => return Ok(Source::Published(path)),
         Err(reason) if reason.is::<Interrupted>() => return Err(reason),
         Err(reason) => reasons.push(format!("{reason:#}")),
     }
@@ -96,7 +107,7 @@ fn architecture(published: &RemoteFile) -> &str {
 
 /// The published file, checked, or else the first other one of the architecture; `None` if there is
 /// neither.
-fn in_folder(folder: &Path, published: &RemoteFile) -> Result<Option<PathBuf>> {
+fn in_folder(folder: &Path, published: &RemoteFile) -> Result<Option<Source>> {
     let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut paths: Vec<PathBuf> =
         entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
@@ -107,14 +118,14 @@ fn in_folder(folder: &Path, published: &RemoteFile) -> Result<Option<PathBuf>> {
             "a file in MNIST_KIT_WEIGHTS has the name of torchvision's but is another; if it is \
              yours, rename it",
         )?;
-        return Ok(Some(exact));
+        return Ok(Some(Source::Published(exact)));
     }
     let fits = |path: &PathBuf| {
         let extension = path.extension().is_some_and(|e| e == "pth" || e == "safetensors");
         let name = path.file_name().map(|name| name.to_string_lossy());
         extension && name.is_some_and(|name| name.starts_with(architecture(published)))
     };
-    Ok(paths.into_iter().find(fits))
+    Ok(paths.into_iter().find(fits).map(Source::Own))
 }
 
 fn in_cache(published: &RemoteFile, settings: &Settings) -> Result<PathBuf> {

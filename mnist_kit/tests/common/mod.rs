@@ -89,3 +89,34 @@ pub fn run_alone(test: &str, variables: &[(&str, &str)]) -> Output {
     );
     output
 }
+
+/// Checks that a message shows neither a call stack of libtorch nor how the error was handed on.
+pub fn assert_plain(message: &str) {
+    for trace in ["Exception raised", "frame #", "CapturedTraceback", "unwrap"] {
+        assert!(!message.contains(trace), "{message}");
+    }
+}
+
+/// Checks that `result` is an error, and that no form of its text shows a call stack.
+pub fn assert_plain_error<T>(what: &str, result: anyhow::Result<T>) {
+    let Err(error) = result else { panic!("{what}: expected an error") };
+    for text in [format!("{error:#}"), format!("{error:?}"), error.to_string()] {
+        assert_plain(&text);
+    }
+}
+
+/// A line of `/proc/self/status`, which is in kilobytes, in bytes.
+pub fn memory(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    1024 * kilobytes.expect("a number of kilobytes")
+}
+
+/// Lets this process take so many megabytes of memory more than it has. Beyond, an allocation
+/// fails, which ends the process.
+pub fn limit_memory(megabytes: u64) {
+    let limit = memory("VmSize") + (megabytes << 20);
+    let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+}

@@ -1,8 +1,9 @@
 //! Cache and mirrors, and the ways in which a server can fail.
 
+use crate::common::message;
 use crate::fixture::{NAMES, archive, good_server, gzip, settings, small_set, write_set};
 use crate::server::{Server, head, ok};
-use mnist_kit::data::{Mnist, Settings, Source, TimeLimits};
+use mnist_kit::data::{Mnist, Settings, Source, TimeLimits, download};
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -303,17 +304,82 @@ fn a_process_that_was_killed_while_downloading_leaves_nothing_in_the_way() {
         Ok(())
     });
     let mut child = child_command(cache.path(), &hanging.url).spawn().unwrap();
-    let part = cache.path().join("mnist").join(format!("{}.part", NAMES[0]));
+    let folder = cache.path().join("mnist");
     let start = Instant::now();
-    while !part.exists() {
+    while partial(&folder) == 0 {
         assert!(start.elapsed() < Duration::from_secs(20), "the download never began");
         thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(part.exists());
+    assert_eq!(partial(&folder), 1);
     let good = good_server();
     let mnist = load(&settings(cache.path(), &[&good.url]));
     assert_eq!(mnist.source(), &Source::Downloaded(good.url.clone()));
-    assert!(!part.exists());
+    assert_eq!(partial(&folder), 0);
+}
+
+/// The number of unfinished files in a folder.
+fn partial(folder: &Path) -> usize {
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.filter(|name| name.to_string_lossy().starts_with(".partial-")).count()
+}
+
+#[test]
+fn a_link_under_the_name_of_an_unfinished_file_is_not_followed() {
+    let (cache, server) = (tempdir().unwrap(), good_server());
+    let victim = cache.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    let folder = cache.path().join("mnist");
+    fs::create_dir(&folder).unwrap();
+    for name in NAMES {
+        std::os::unix::fs::symlink(&victim, folder.join(format!("{name}.part"))).unwrap();
+        std::os::unix::fs::symlink(&victim, folder.join(format!(".partial-{name}"))).unwrap();
+    }
+    load(&settings(cache.path(), &[&server.url]));
+    assert_eq!(fs::read_to_string(victim).unwrap(), "precious");
+    assert!(NAMES.iter().all(|name| fs::symlink_metadata(folder.join(name)).unwrap().is_file()));
+}
+
+#[test]
+fn whole_files_need_no_lock() {
+    let cache = tempdir().unwrap();
+    let settings = settings(cache.path(), &[]);
+    write_set(cache.path(), NAMES, &small_set());
+    // A folder in the place of the lock cannot be opened for writing, even by root.
+    fs::create_dir(cache.path().join(".lock")).unwrap();
+    let (files, limits) = (&settings.mnist.files, &settings.time_limits);
+    assert!(download(files, cache.path(), &[], limits).unwrap().is_empty());
+    fs::remove_file(cache.path().join(NAMES[1])).unwrap();
+    let text = message(download(files, cache.path(), &[], limits));
+    assert!(text.contains(".lock") && text.contains("cannot be written"), "{text}");
+}
+
+#[test]
+fn the_wait_for_a_holder_that_makes_no_progress_ends() {
+    let (cache, server) = (tempdir().unwrap(), good_server());
+    let settings = settings(cache.path(), &[&server.url]);
+    let lock = fs::File::create(cache.path().join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let limits = TimeLimits {
+        connect: Duration::from_millis(400),
+        read: Duration::from_millis(600),
+        ..settings.time_limits.clone()
+    };
+    let mirrors = [server.url.clone()];
+    let attempt = || download(&settings.mnist.files, cache.path(), &mirrors, &limits);
+    let start = Instant::now();
+    let text = message(attempt());
+    assert!(text.contains(".lock") && text.contains("1s without progress"), "{text}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    // A holder that writes is waited for.
+    thread::scope(|scope| {
+        let waiting = scope.spawn(attempt);
+        for length in 1..8 {
+            thread::sleep(Duration::from_millis(400));
+            fs::write(cache.path().join(".partial-other"), vec![0; length]).unwrap();
+        }
+        lock.unlock().unwrap();
+        assert_eq!(waiting.join().unwrap().unwrap(), mirrors);
+    });
 }

@@ -1,9 +1,12 @@
 //! The IDX reader: files that it takes, and damaged ones that it refuses.
 
+use crate::common::{memory, message};
 use crate::fixture::{gzip, idx};
+use flate2::{Compression, write::GzEncoder};
 use mnist_kit::data::{read_images, read_labels};
 use proptest::prelude::*;
 use std::fs;
+use std::io::Write;
 use tempfile::tempdir;
 
 /// The outcome of reading these bytes as images and as labels: shapes or messages.
@@ -137,4 +140,25 @@ proptest! {
         let _ = read(&[&[0, 0, 8, 3][..], &bytes].concat());
         let _ = read(&[&[0x1f, 0x8b][..], &bytes].concat());
     }
+}
+
+#[test]
+fn an_archive_that_expands_out_of_proportion_is_refused_before_it_is_unpacked() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("train-images-idx3-ubyte.gz");
+    // A million images of zeros: 784 MB in 0.8 MB of gzip members.
+    let mut zeros = GzEncoder::new(Vec::new(), Compression::best());
+    zeros.write_all(&vec![0; 1 << 20]).unwrap();
+    let megabyte = zeros.finish().unwrap();
+    let mut file = gzip(&idx(&[1_000_000, 28, 28], &[]));
+    (0..748).for_each(|_| file.extend(&megabyte));
+    fs::write(&path, file).unwrap();
+    let before = memory("VmHWM");
+    let text = message(read_images(&path));
+    assert!(text.contains("train-images-idx3-ubyte.gz: ") && text.contains("784000000"), "{text}");
+    assert!(text.contains("unpack it yourself"), "{text}");
+    assert!(memory("VmHWM") - before < 300 << 20);
+    // What is far smaller may be as even as it likes.
+    fs::write(&path, gzip(&idx(&[50_000, 28, 28], &vec![0; 39_200_000]))).unwrap();
+    assert_eq!(read_images(&path).unwrap().size(), [50_000, 1, 28, 28]);
 }

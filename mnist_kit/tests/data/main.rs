@@ -11,6 +11,8 @@ mod download;
 mod fixture;
 mod folder;
 mod generated;
+#[cfg(feature = "parquet")]
+mod hostile_parquet;
 mod idx;
 #[cfg(feature = "parquet")]
 mod parquet;

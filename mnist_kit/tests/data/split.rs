@@ -92,3 +92,22 @@ fn tensors_that_are_no_images_are_refused() {
     let color = Mnist::try_from(dataset(Tensor::ones([2, 3, 4, 5], float))).unwrap();
     assert_eq!(color.train.image_shape(), [3, 4, 5]);
 }
+
+#[test]
+fn parts_of_any_size_are_refused_without_overflow() {
+    let split = named();
+    for size in [101, usize::MAX / 10, usize::MAX] {
+        let wrong = message(split.stratified(&[("part", size)], 1));
+        assert!(wrong.contains(&format!("of the {size} of part")), "{wrong}");
+    }
+}
+
+#[test]
+fn tensors_without_a_value_are_refused() {
+    let images = || Tensor::zeros([2, 1, 2, 2], (Kind::Uint8, Device::Cpu));
+    let labels = || Tensor::zeros([2], (Kind::Int64, Device::Cpu));
+    let wrong = message(Split::new("mine", Tensor::new(), labels(), 10));
+    assert!(wrong.contains("images are undefined"), "{wrong}");
+    let wrong = message(Split::new("mine", images(), Tensor::new(), 10));
+    assert!(wrong.contains("labels are undefined"), "{wrong}");
+}

@@ -4,4 +4,5 @@ mod backbone;
 #[path = "../common/mod.rs"]
 mod common;
 mod errors;
+mod layers;
 mod mlp;

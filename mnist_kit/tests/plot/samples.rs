@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use image::RgbImage;
-use mnist_kit::data::Split;
+use mnist_kit::data::{DataSet, Split};
 use mnist_kit::eval::{Bins, ConfusionMatrix, Prediction, Reliability};
 use mnist_kit::figure::{Figure, theme};
 use mnist_kit::plot::{
@@ -40,19 +40,7 @@ pub fn prediction(truth: usize, predicted: usize, classes: usize) -> Prediction 
 
 /// The class names of Fashion-MNIST, some of them long.
 pub fn names() -> Vec<String> {
-    let names = [
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
-    ];
-    names.map(String::from).to_vec()
+    DataSet::Fashion.class_names()
 }
 
 pub fn fashion(prediction: Prediction) -> Prediction {

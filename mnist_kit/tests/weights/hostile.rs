@@ -1,7 +1,7 @@
 //! `.pth` files made to exhaust the memory: each is refused, within a limited amount of it.
 
-use crate::common::{message, run_alone};
-use anyhow::{Context, Result};
+use crate::common::{memory, message, run_alone};
+use anyhow::Result;
 use flate2::Crc;
 use mnist_kit::weights::load_weights;
 use std::path::Path;
@@ -107,14 +107,6 @@ fn hostile_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     ]
 }
 
-/// The most memory that this process has used so far, in bytes.
-fn peak_memory() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.context("no VmHWM")?.trim().trim_end_matches(" kB").parse::<u64>()?;
-    Ok(1024 * kilobytes)
-}
-
 #[test]
 #[ignore = "run by hostile_files_are_refused in a process of its own"]
 fn read_hostile_files() -> Result<()> {
@@ -122,10 +114,10 @@ fn read_hostile_files() -> Result<()> {
     let vs = nn::VarStore::new(Device::Cpu);
     let _weight = vs.root().zeros("w", &[4]);
     for (name, _, expected) in hostile_files() {
-        let before = peak_memory()?;
+        let before = memory("VmHWM");
         let text = message(load_weights(&vs, Path::new(&folder).join(name)));
         assert!(text.contains(expected) && text.len() < 2_000, "{name}: {text}");
-        let megabytes = (peak_memory()? - before) >> 20;
+        let megabytes = (memory("VmHWM") - before) >> 20;
         assert!(megabytes < 200, "{name}: {megabytes} MiB");
     }
     Ok(())

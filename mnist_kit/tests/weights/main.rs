@@ -5,3 +5,5 @@ mod common;
 mod files;
 mod hostile;
 mod imagenet;
+#[path = "../common/server.rs"]
+mod server;

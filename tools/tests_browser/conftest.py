@@ -1,0 +1,87 @@
+"""The server, the browser and the open notebook of the tests."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TOOLS))
+
+from playwright.sync_api import expect, sync_playwright
+
+from notebook import SCREENSHOTS, Notebook
+from server import Server
+
+# A loaded machine is slow, and waiting ends as soon as the awaited state is there.
+SECONDS = 300
+
+FLAGS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """JupyterLab with a copy of the notebooks."""
+    server = Server(tmp_path_factory.mktemp("lab"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium as the system provides it: Playwright's own browsers are not needed."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.fail("Chromium is missing. On Debian: sudo apt-get install chromium")
+    expect.set_options(timeout=SECONDS * 1000)
+    with sync_playwright() as playwright:
+        # Chromium's sandbox refuses to work for root.
+        browser = playwright.chromium.launch(
+            executable_path=chromium, chromium_sandbox=os.geteuid() != 0, args=FLAGS
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_notebook(server, browser, request):
+    """Opens notebooks, by name or with the given cells, and waits for their kernels.
+
+    Kernels end after the test.
+    """
+    pages = []
+
+    def open_one(name=None, cells=(), wait=True):
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(SECONDS * 1000)
+        pages.append(page)
+        name = name or server.write(f"{request.node.name}.ipynb", list(cells))
+        notebook = Notebook(page, server, name)
+        if wait:
+            notebook.wait_until_idle()
+        return notebook
+
+    yield open_one
+    for page in pages:
+        if getattr(request.node, "failed", False):
+            page.screenshot(path=SCREENSHOTS / f"{request.node.name}-failed.png")
+        page.close()
+    server.end_kernels()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Tells the fixtures of a test whether it has failed."""
+    report = yield
+    if call.when == "call":
+        item.failed = report.failed
+    return report
