@@ -30,7 +30,11 @@ class Notebook:
 
     def wait_until_idle(self) -> None:
         """Waits until the kernel is idle."""
-        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
+        expect(self.status()).to_contain_text("| Idle")
+
+    def status(self) -> Locator:
+        """Returns the line at the bottom, with `Rust (mnist_kit) | Idle` or another state."""
+        return self.page.locator("#jp-main-statusbar")
 
     def press(self, button: str) -> None:
         """Clicks a button of the toolbar: `save`, `run`, `interrupt` or `restart`."""
@@ -85,8 +89,8 @@ class Notebook:
         return self.cell(index).locator(".jp-Cell-outputArea")
 
     def text(self, index: int) -> str:
-        """Returns the text of a cell's output."""
-        return self.output(index).text_content()
+        """Returns the text of a cell's outputs."""
+        return "".join(self.output(index).locator(".jp-OutputArea-output").all_text_contents())
 
     def wait_for(self, index: int) -> None:
         """Waits until a cell has ended."""

@@ -60,6 +60,8 @@ def test_training_shows_progress_and_stops(open_notebook):
 
 def test_a_cell_runs_although_the_kernel_still_starts(open_notebook):
     view = open_notebook(cells=["1 + 1"], wait=False)
+    # Before the session exists, JupyterLab has nothing to run cells with, and drops them.
+    expect(view.status()).to_contain_text("mnist_kit) |")
     assert view.run_to_the_end(0).strip() == "2"
 
 

@@ -19,8 +19,8 @@ def test_lesson_1_runs_and_shows_its_pictures(open_notebook, server):
     expect(view.running()).to_have_count(0, timeout=1_800_000)
     assert view.errors() == []
     view.wait_for(last)
-    pictures = view.pictures()
-    assert len(pictures) == len(set(pictures)) == FIGURES
+    # The curve that has grown during the training ends as the figure of the curves.
+    assert len(set(view.pictures())) == FIGURES
     for index, cell in enumerate(code_cells(notebook)):
         if ".export(" in cell.source:
             assert view.output(index).locator("img").count() == 1, cell.source
