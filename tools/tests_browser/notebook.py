@@ -116,5 +116,9 @@ class Notebook:
         """Saves a picture of the page, with the output of a cell in view."""
         if index is not None:
             self.output(index).scroll_into_view_if_needed()
+            expect(self.output(index)).to_be_in_viewport()
+            # JupyterLab draws what has come into view in the next frames.
+            frame = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+            self.page.evaluate(f"async () => {{ await {frame}; await {frame}; }}")
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
