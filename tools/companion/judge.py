@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
+from hints import hint_for
+
 LOST = (
     "All variables are lost. Files are kept: "
     "if training saved a checkpoint, it can continue from it."
@@ -119,8 +121,18 @@ def reported_by_evcxr(evidence: Evidence) -> Failure | None:
         panics = [panic_failure(panic, evidence.code).traceback for panic in evidence.panics]
         more = [line for lines in panics for line in lines]
         return failure("ProcessEnded", f"The process of the cells has ended. {said}", *more, LOST)
-    traceback = [line for error in evidence.errors for line in error.get("traceback", [])]
+    traceback = [line for error in with_hint(evidence.errors) for line in error.get("traceback", [])]
     return Failure(first.get("ename", "Error"), COLORS.sub("", said), traceback)
+
+
+def with_hint(errors: list[dict]) -> list[dict]:
+    """Adds to evcxr's last error what a learner can do, if there is something."""
+    lines = [line for error in errors for line in (error.get("evalue", ""), *error.get("traceback", []))]
+    hint = hint_for("\n".join(lines))
+    if hint is None:
+        return errors
+    *others, last = errors
+    return [*others, last | {"traceback": [*last.get("traceback", []), hint]}]
 
 
 def relay(evidence: Evidence) -> Failure | None:

@@ -202,7 +202,7 @@ class Requests:
     def errors_shown(evidence: Evidence, failure: Failure) -> list[dict]:
         """Returns evcxr's own errors, one for each mistake in the code, or the verdict."""
         if evidence.errors and failure.ename == evidence.errors[0].get("ename"):
-            return evidence.errors
+            return judge.with_hint(evidence.errors)
         return [failure.content()]
 
     def take_executions(self) -> list[tuple[list[bytes], dict]]:

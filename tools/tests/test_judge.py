@@ -2,7 +2,7 @@
 
 import pytest
 
-from companion.judge import Evidence, caught_panics, late_panic, verdict
+from companion.judge import Evidence, caught_panics, late_panic, verdict, with_hint
 
 RAN = {"runs": 1, "completions": 1}
 MAIN = {"message": "index out of bounds", "at": "numbers[7]", "line": 9, "main": True}
@@ -114,3 +114,10 @@ def test_a_lost_process_says_what_is_lost():
     ):
         text = "\n".join(verdict(evidence).traceback)
         assert "All variables are lost" in text and "checkpoint" in text
+
+
+def test_an_error_of_the_offline_mode_says_how_to_go_online():
+    error = COMPILE | {"evalue": "no matching package", "traceback": ["offline mode (--offline)"]}
+    found = verdict(Evidence(answer="error", errors=[error]))
+    assert "`:offline 0`" in found.traceback[-1]
+    assert with_hint([COMPILE]) == [COMPILE]
