@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import project
 
@@ -27,6 +28,9 @@ FLOOD_QUIET = 0.3
 FLOOD_PATIENCE = 60
 # Requests for execution that have arrived, but have not been read, when a cell fails.
 ARRIVING = 0.01
+
+# A command that changes whether cargo may use the network.
+CHANGES_SETTINGS = re.compile(r"^\s*:offline\b", re.MULTILINE)
 
 
 class Requests:
@@ -130,6 +134,10 @@ class Requests:
             await asyncio.wait([cell.replied, cell.idle], return_when=asyncio.ALL_COMPLETED)
             await self.collect(cell)
             failure = judge.verdict(cell.evidence)
+            if failure is None and CHANGES_SETTINGS.search(cell.evidence.code):
+                # evcxr writes cargo's settings when it compiles, which comes after it has resolved
+                # the next `:dep`.
+                await self.answers.execute_hidden("();")
         await self.finish(cell, failure)
         if cell.limit.endless:
             await self.answers.quiet(FLOOD_QUIET, FLOOD_PATIENCE)
