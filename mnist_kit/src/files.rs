@@ -38,7 +38,7 @@ pub(crate) fn partial_in(folder: &Path) -> Result<NamedTempFile> {
         match aside.as_file().try_lock() {
             Err(TryLockError::WouldBlock) => {}
             Ok(()) if !aside.path().exists() => {}
-            // Where files cannot be locked, nothing is removed either.
+            // Nothing is removed on a file system without locks.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(aside),
         }
     }

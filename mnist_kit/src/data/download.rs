@@ -257,7 +257,7 @@ fn lock(folder: &Path, patience: Duration) -> Result<File> {
     }
 }
 
-/// What changes in a folder while somebody downloads into it: names, sizes and times.
+/// Lists what changes in a folder while somebody downloads into it: names, sizes and times.
 fn state(folder: &Path) -> Vec<(OsString, u64, Option<SystemTime>)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut state: Vec<_> = entries

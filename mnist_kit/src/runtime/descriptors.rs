@@ -79,7 +79,7 @@ pub(super) fn block_signals() {
     }
 }
 
-/// What the standard descriptors refer to.
+/// The files that the standard descriptors refer to.
 pub(super) struct Standard {
     expected: [Option<Identity>; 3],
     reported: [bool; 3],

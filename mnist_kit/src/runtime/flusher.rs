@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender, SyncSender};
 use std::time::Duration;
 
-/// How often the buffers are flushed while a cell runs.
+/// The time between two flushes while a cell runs.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long the end of a cell waits for its buffers. A cell may have kept their lock.
+/// The longest time that the end of a cell waits for its buffers. A cell may have kept their lock.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// A thread that flushes the buffers of Rust's and C's standard output.

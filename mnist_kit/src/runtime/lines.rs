@@ -22,7 +22,7 @@ const INPUT_REQUEST: &str = "EVCXR_INPUT_REQUEST";
 /// The line that evcxr's runtime prints after each execution.
 pub(super) const COMPLETE_LINE: &[u8] = b"EVCXR_EXECUTION_COMPLETE\n";
 
-/// What evcxr's runtime tells evcxr with a line of its own.
+/// A line that evcxr's runtime prints for evcxr.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Marker {
     /// The execution has ended.

@@ -76,7 +76,7 @@ pub(crate) fn install() {
     HOOK.call_once(|| {});
 }
 
-/// What a notebook shows of a panic.
+/// The text that a notebook shows for a panic.
 struct PanicReport {
     message: String,
     /// The line of code, or file and line.

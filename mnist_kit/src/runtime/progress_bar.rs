@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(text(&bar, 0.0, false), "predict: 0 of 10,000 images");
         bar.advance(3200);
         assert_eq!(text(&bar, 2.0, false), "predict: 3,200 of 10,000 images, 1,600/s, 4.2 s left");
-        // Where a call ended early, the text says so.
+        // The text of a call that ended early says so.
         assert_eq!(text(&bar, 2.0, true), "predict: 3,200 of 10,000 images, 1,600/s, 2.0 s");
         bar.advance(6800);
         bar.note("accuracy 97.02 %");

@@ -1,4 +1,4 @@
-//! The relay between a kernel's child process and the companion, which shows live output in Jupyter.
+//! The relay between a kernel's child process and the companion, which shows its live output.
 //!
 //! evcxr's child process tells evcxr over its standard output what happens in a cell, and evcxr
 //! keeps some of it to itself. The relay puts pipes in the place of standard input and output,
@@ -31,10 +31,10 @@ const COMPANION: &str = "MNIST_KIT_COMPANION";
 /// Begins evcxr's command to execute a cell.
 const COMMAND: &[u8] = b"LOAD_AND_RUN ";
 
-/// How long an unfinished line waits for its end before it is shown.
+/// The time that an unfinished line waits for its end before it is shown.
 const UNFINISHED: Duration = Duration::from_millis(50);
 
-/// How often the standard descriptors are checked.
+/// The time between two checks of the standard descriptors.
 const CHECK: Duration = Duration::from_secs(1);
 
 /// A companion that reads nothing for so long is given up, so that a cell does not wait forever.
@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// a cell that prints without end must not fill evcxr's memory.
 const MOST_TEXT: usize = 11_000_000;
 
-/// How long the answer to a ping waits for the end of the execution.
+/// The longest time that the answer to a ping waits for the end of the execution.
 const SETTLING: Duration = Duration::from_secs(2);
 
 /// The most bytes that are read at once.
@@ -224,9 +224,9 @@ impl Relay {
 /// The thread that passes output on.
 struct Output {
     relay: Arc<Relay>,
-    /// What the process prints.
+    /// The output of the process.
     printed: File,
-    /// Where it is passed on to.
+    /// The destination of that output.
     stdout: File,
     /// Messages that do not take the way through standard output.
     urgent: UnixDatagram,

@@ -158,7 +158,7 @@ fn an_archive_that_expands_out_of_proportion_is_refused_before_it_is_unpacked() 
     assert!(text.contains("train-images-idx3-ubyte.gz: ") && text.contains("784000000"), "{text}");
     assert!(text.contains("unpack it yourself"), "{text}");
     assert!(memory("VmHWM") - before < 300 << 20);
-    // What is far smaller may be as even as it likes.
+    // A small file may be as even as it likes.
     fs::write(&path, gzip(&idx(&[50_000, 28, 28], &vec![0; 39_200_000]))).unwrap();
     assert_eq!(read_images(&path).unwrap().size(), [50_000, 1, 28, 28]);
 }

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How long a test waits for what must come.
+/// The longest time that a test waits for an event.
 const LIMIT: Duration = Duration::from_secs(120);
 
 const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
