@@ -84,8 +84,7 @@ def prepare(key: str) -> None:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(place.parent / "log", "w") as log:
         subprocess.Popen(
-            # A learner's cell, and other notebooks, go first.
-            ["nice", sys.executable, Path(__file__).with_name("kernel.py"), "--standby", place],
+            [sys.executable, Path(__file__).with_name("kernel.py"), "--standby", place],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

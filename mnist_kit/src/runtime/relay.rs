@@ -4,7 +4,7 @@
 //! keeps some of it to itself. The relay puts pipes in the place of standard input and output,
 //! passes the lines on, and reports over the companion's Unix socket: the beginning and the end of
 //! each execution, panics, failing `?`, live messages, closed descriptors. In the other direction
-//! come requests to stop, a folder to change to, and pings. Messages are JSON, one a line.
+//! come requests to stop, and pings. Messages are JSON, one a line.
 //!
 //! The relay lives in the first copy of the kit that a kernel loads. Later copies find it by the
 //! environment variables `MNIST_KIT_RELAY` and `MNIST_KIT_STOP_FD`.
@@ -145,7 +145,6 @@ pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Resu
 #[serde(tag = "do", rename_all = "lowercase")]
 enum Command {
     Stop,
-    Chdir { folder: std::path::PathBuf },
     Ping { number: Value },
 }
 
@@ -174,7 +173,6 @@ impl Relay {
             match serde_json::from_str(&line) {
                 // An eventfd counts what is written to it.
                 Ok(Command::Stop) => drop((&self.stop).write_all(&1u64.to_ne_bytes())),
-                Ok(Command::Chdir { folder }) => drop(std::env::set_current_dir(folder)),
                 Ok(Command::Ping { number }) => {
                     let waiting = self.settled();
                     self.send(&json!({ "event": "pong", "number": number, "waiting": waiting }));

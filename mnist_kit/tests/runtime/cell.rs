@@ -129,7 +129,6 @@ fn run(action: &str) {
             print!("and more");
             std::process::exit(3);
         }
-        "folder" => println!("{}", std::env::current_dir().unwrap().display()),
         other => super::training::run(other).unwrap(),
     }
 }
