@@ -12,8 +12,8 @@ pub use crate::model::{
 pub use crate::plot::{Bars, GridItem, Lines, image_grid, item_grid, prediction_grid};
 pub use crate::table::{Table, percent, thousands};
 pub use crate::train::{
-    Adam, AdamW, BatchRecord, EpochRecord, History, Loss, Measure, Progress, Report, Schedule, Sgd,
-    Silent, fit,
+    Adam, AdamW, BatchRecord, EpochRecord, History, Loss, Measure, Progress, Report, RunRecord,
+    Schedule, Sgd, Silent, fit, runs_table,
 };
 pub use crate::transform::{Compose, RandomAffine, RandomRotation, translate};
 pub use crate::weights::{load_weights, save_weights};
