@@ -10,7 +10,7 @@ pub use crate::model::{
     linear, linear_xavier, predict, summary, try_forward,
 };
 pub use crate::plot::{Bars, GridItem, Lines, image_grid, item_grid, prediction_grid};
-pub use crate::table::{Table, percent, thousands};
+pub use crate::table::{Table, percent, points, thousands};
 pub use crate::train::{
     Adam, AdamW, BatchRecord, EpochRecord, History, Loss, Measure, Progress, Report, Schedule, Sgd,
     Silent, fit,
