@@ -9,7 +9,10 @@ pub use crate::model::{
     Activation, Cnn, Conv2d, LeNet, Mlp, MlpConfig, batch_norm2d, conv2d, conv2d_without_bias,
     linear, linear_xavier, predict, summary, try_forward,
 };
-pub use crate::plot::{Bars, GridItem, Lines, image_grid, item_grid, prediction_grid};
+pub use crate::plot::{
+    Bars, GridItem, Lines, augmentation_grid, class_balance, confidence_grid, confusion_pair,
+    image_grid, item_grid, kernel_grid, kernel_grids, prediction_grid,
+};
 pub use crate::table::{Table, percent, thousands};
 pub use crate::train::{
     Adam, AdamW, BatchRecord, EpochRecord, History, Loss, Measure, Progress, Report, Schedule, Sgd,
