@@ -87,8 +87,10 @@ fn networks_train_under_their_lessons_seed_and_the_schedule_that_is_asked_for() 
     let gray = GrayImage::from_raw(28, 28, Vec::<u8>::try_from(digit.flatten(0, -1))?);
     gray.context("28×28 pixels")?.save(folder.path().join("digit.png"))?;
     let read = ["predict", "--weights", "out/resnet.safetensors", "digit.png"];
-    let output = mnist(folder.path(), &read)?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for named in [&[][..], &["--model", "resnet", "--width", "8"]] {
+        let output = mnist(folder.path(), &[&read[..], named].concat())?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
     let output = mnist(folder.path(), &["resnet", "--width", "0"])?;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("width of a ResNet 0: expected 1"), "{said}");
