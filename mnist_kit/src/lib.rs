@@ -14,6 +14,7 @@
 //! | [`infer`] | a picture of a digit from anywhere, in the form of MNIST's |
 //! | [`figure`] | the drawing surface: a [`Figure`](figure::Figure) with its SVG and PNG forms |
 //! | [`plot`] | ready-made plots |
+//! | [`pad`] | a pad in the notebook to draw digits on, read by a model in the page |
 
 mod check;
 pub mod data;
@@ -23,6 +24,7 @@ pub mod figure;
 mod files;
 pub mod infer;
 pub mod model;
+pub mod pad;
 pub mod plot;
 pub mod prelude;
 mod runtime;

@@ -6,10 +6,13 @@ pub use crate::data::{Batches, Mnist, Split};
 pub use crate::eval::evaluate;
 pub use crate::figure::{Figure, LiveFigure, live};
 pub use crate::model::{
-    Activation, Cnn, Conv2d, LeNet, Mlp, MlpConfig, batch_norm2d, conv2d, conv2d_without_bias,
-    linear, linear_xavier, predict, summary, try_forward,
+    Activation, Cnn, Conv2d, Layer, Layers, LeNet, Mlp, MlpConfig, batch_norm2d, conv2d,
+    conv2d_without_bias, linear, linear_xavier, predict, summary, try_forward,
 };
-pub use crate::plot::{Bars, GridItem, Lines, image_grid, item_grid, prediction_grid};
+pub use crate::pad::digit_pad;
+pub use crate::plot::{
+    Bars, GridItem, Lines, image_grid, item_grid, network_diagram, prediction_grid,
+};
 pub use crate::table::{Table, percent, thousands};
 pub use crate::train::{
     Adam, AdamW, BatchRecord, EpochRecord, History, Loss, Measure, Progress, Report, Schedule, Sgd,

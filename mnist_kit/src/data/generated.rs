@@ -138,7 +138,7 @@ pub(super) fn draw(seed: u64, stream: u64, count: usize) -> Result<(Tensor, Tens
 
 /// Draws one image of a digit: a random variant with jittered points, and random slant, rotation,
 /// size, position and pen width.
-fn image(digit: usize, rng: &mut ChaCha8Rng) -> [u8; SIZE * SIZE] {
+fn image(digit: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let variants = DIGITS[digit];
     let strokes = variants[rng.random_range(0..variants.len())];
     let (sin, cos) = around(rng, 0.0, 0.35).sin_cos();
@@ -148,7 +148,7 @@ fn image(digit: usize, rng: &mut ChaCha8Rng) -> [u8; SIZE * SIZE] {
     let middle = [around(rng, 14.0, 2.0), around(rng, 14.0, 2.0)];
     let pen = around(rng, 1.25, 0.5);
     let ink = around(rng, 0.94, 0.06);
-    let mut coverage = [0.0; SIZE * SIZE];
+    let mut coverage = vec![0.0; SIZE * SIZE];
     for stroke in strokes {
         let (Line(points) | Curve(points)) = stroke;
         let points: Vec<Point> = points
@@ -161,10 +161,31 @@ fn image(digit: usize, rng: &mut ChaCha8Rng) -> [u8; SIZE * SIZE] {
             .collect();
         let path = if matches!(stroke, Curve(_)) { smooth(&points) } else { points };
         for ends in path.windows(2) {
-            ink_segment(&mut coverage, ends[0], ends[1], pen);
+            ink_segment(&mut coverage, SIZE, ends[0], ends[1], pen);
         }
     }
-    coverage.map(|fraction| (255.0 * ink * fraction) as u8)
+    coverage.into_iter().map(|fraction| (255.0 * ink * fraction) as u8).collect()
+}
+
+/// The strokes of a digit without jitter as lines through points, in a square of 1×1, and a drawing
+/// of them with a pen of this radius as `size` × `size` pixels.
+///
+/// `digit` is below 10, and the digit fills the middle 60 % of the square.
+pub(crate) fn example_digit(digit: usize, size: usize, pen: f32) -> (Vec<Vec<Point>>, Vec<u8>) {
+    let place = |&[x, y]: &Point| [0.5 + 0.5 * (x - 0.5), 0.5 + 0.6 * (y - 0.5)];
+    let mut strokes = Vec::new();
+    let mut coverage = vec![0.0; size * size];
+    for stroke in DIGITS[digit][0] {
+        let (Line(points) | Curve(points)) = stroke;
+        let points: Vec<Point> = points.iter().map(place).collect();
+        let path = if matches!(stroke, Curve(_)) { smooth(&points) } else { points };
+        for ends in path.windows(2) {
+            let [from, to] = [ends[0], ends[1]].map(|point| point.map(|at| at * size as f32));
+            ink_segment(&mut coverage, size, from, to, pen);
+        }
+        strokes.push(path);
+    }
+    (strokes, coverage.into_iter().map(|fraction| (255.0 * fraction).round() as u8).collect())
 }
 
 /// Draws a number within `spread` of `middle` from a triangular distribution.
@@ -193,10 +214,12 @@ fn smooth(points: &[Point]) -> Vec<Point> {
 }
 
 /// Draws a line with round ends. Coverage falls from 1 to 0 over one pixel at the edge of the pen.
-fn ink_segment(coverage: &mut [f32; SIZE * SIZE], from: Point, to: Point, pen: f32) {
+///
+/// `coverage` has `size` × `size` pixels.
+fn ink_segment(coverage: &mut [f32], size: usize, from: Point, to: Point, pen: f32) {
     let pixels = |axis: usize| {
         let (low, high) = (from[axis].min(to[axis]), from[axis].max(to[axis]));
-        let bound = |position: f32| position.clamp(0.0, SIZE as f32) as usize;
+        let bound = |position: f32| position.clamp(0.0, size as f32) as usize;
         bound((low - pen - 1.0).floor())..bound((high + pen + 1.0).ceil())
     };
     let [dx, dy] = [to[0] - from[0], to[1] - from[1]];
@@ -207,7 +230,7 @@ fn ink_segment(coverage: &mut [f32; SIZE * SIZE], from: Point, to: Point, pen: f
             let along = ((x * dx + y * dy) / length_squared).clamp(0.0, 1.0);
             let distance = (x - along * dx).hypot(y - along * dy);
             let covered = (pen + 0.5 - distance).clamp(0.0, 1.0);
-            let pixel = &mut coverage[row * SIZE + column];
+            let pixel = &mut coverage[row * size + column];
             *pixel = pixel.max(covered);
         }
     }

@@ -20,6 +20,7 @@ mod split;
 pub(crate) use batches::BatchesDescription;
 pub use batches::{Batches, Epoch};
 pub use download::{Checksum, RemoteFile, TimeLimits, download};
+pub(crate) use generated::example_digit;
 pub use idx::{read_images, read_labels};
 pub use mnist::Mnist;
 pub use set::{DataSet, EmnistSplit};

@@ -121,6 +121,11 @@ impl<'a> Part<'a> {
         self.push(Shape::Path { points, width, paint: color.into() });
     }
 
+    pub fn polygon(&self, corners: &[Point], color: Color) {
+        let points = corners.iter().map(|&at| self.place(at)).collect();
+        self.push(Shape::Polygon { points, paint: color.into() });
+    }
+
     /// Draws the marker of a series, whose shape distinguishes the series where colors cannot.
     pub fn marker(&self, series: usize, at: Point) {
         let paint = theme::series(series).into();

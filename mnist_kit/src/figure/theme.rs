@@ -38,6 +38,10 @@ pub(crate) fn series(index: usize) -> Color {
 
 /// Neutral bars and cells.
 pub(crate) const PALE_BLUE: Color = Color(173, 207, 232);
+pub(crate) const PALE_GREEN: Color = Color(190, 226, 208);
+pub(crate) const PALE_ORANGE: Color = Color(249, 221, 171);
+pub(crate) const PALE_PURPLE: Color = Color(233, 207, 224);
+pub(crate) const PALE_GRAY: Color = Color(238, 238, 238);
 pub(crate) const FAINT: Color = Color(184, 184, 184);
 pub(crate) const GRID: Color = Color(226, 226, 226);
 pub(crate) const AXIS: Color = Color(112, 112, 112);

@@ -8,11 +8,13 @@ use std::path::Path;
 use tch::Tensor;
 
 /// Height and width of MNIST's images.
-const SIZE: u32 = 28;
+pub(crate) const SIZE: u32 = 28;
 /// MNIST's digits were scaled to fit into a square of this size, then centered by their mass.
-const DIGIT_SIZE: u32 = 20;
+pub(crate) const DIGIT_SIZE: u32 = 20;
 /// A picture whose brightest pixel is less than this above its border shows no digit.
-const MIN_CONTRAST: u8 = 32;
+pub(crate) const MIN_CONTRAST: u8 = 32;
+/// A pixel above this level belongs to the digit, after the levels were stretched to 0–255.
+pub(crate) const GROUND: u8 = 63;
 
 /// The most pixels of a picture, which bounds the memory for it: half a gigabyte while it is decoded.
 const MAX_PIXELS: u64 = 50_000_000;
@@ -74,7 +76,8 @@ pub fn read_picture(path: impl AsRef<Path>) -> Result<Picture> {
     normalized(&picture).with_context(|| path.display().to_string())
 }
 
-fn normalized(picture: &DynamicImage) -> Result<Picture> {
+/// Converts a picture as [`read_picture`] does.
+pub(crate) fn normalized(picture: &DynamicImage) -> Result<Picture> {
     let (width, height) = (picture.width(), picture.height());
     let color = if has_color(picture) { "in color" } else { "gray" };
     let mut steps = vec![format!("{width}×{height} pixels, {color}")];
@@ -151,7 +154,7 @@ fn centered(gray: &GrayImage, ground: u8, steps: &mut Vec<String>) -> Result<Gra
          expected {MIN_CONTRAST} or more"
     );
     let ink = stretched(gray, ground);
-    let strong = |pixel: &Luma<u8>| pixel.0[0] > 63;
+    let strong = |pixel: &Luma<u8>| pixel.0[0] > GROUND;
     let places = || ink.enumerate_pixels().filter(|(_, _, pixel)| strong(pixel));
     let (left, right) = ends(places().map(|(x, _, _)| x)).context("no digit was found")?;
     let (top, bottom) = ends(places().map(|(_, y, _)| y)).context("no digit was found")?;

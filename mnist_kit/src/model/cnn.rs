@@ -1,6 +1,7 @@
 //! The convolutional networks of lessons 2 and 3.
 
 use super::layers::{Conv2d, conv2d, linear, linear_xavier};
+use super::{Layer, Layers};
 use crate::check::{expect_digits, or_panic};
 use std::borrow::Borrow;
 use tch::nn::{Module, ModuleT};
@@ -56,6 +57,25 @@ impl Module for LeNet {
     }
 }
 
+impl Layers for LeNet {
+    fn layers(&self) -> Vec<Layer> {
+        vec![
+            Layer::from(&self.conv1),
+            Layer::Relu,
+            Layer::max_pool(2),
+            Layer::from(&self.conv2),
+            Layer::Relu,
+            Layer::max_pool(2),
+            Layer::Flatten,
+            Layer::from(&self.fc1),
+            Layer::Relu,
+            Layer::from(&self.fc2),
+            Layer::Relu,
+            Layer::from(&self.fc3),
+        ]
+    }
+}
+
 /// Lesson 3's network: two 3×3 convolutions with max pooling and one linear layer; 50,186
 /// parameters.
 ///
@@ -97,6 +117,21 @@ impl Module for Cnn {
         let x = max_pool(&self.layer1.forward(images).relu(), 0);
         let x = max_pool(&self.layer2.forward(&x).relu(), 0);
         self.fc.forward(&x.flatten(1, -1))
+    }
+}
+
+impl Layers for Cnn {
+    fn layers(&self) -> Vec<Layer> {
+        vec![
+            Layer::from(&self.layer1),
+            Layer::Relu,
+            Layer::max_pool(2),
+            Layer::from(&self.layer2),
+            Layer::Relu,
+            Layer::max_pool(2),
+            Layer::Flatten,
+            Layer::from(&self.fc),
+        ]
     }
 }
 
@@ -151,6 +186,27 @@ impl ModuleT for DeepCnn {
         let x = max_pool(&self.layer3.forward(&x).relu(), 1);
         let x = self.fc1.forward(&x.flatten(1, -1)).relu().dropout(0.5, train);
         self.fc2.forward(&x)
+    }
+}
+
+impl Layers for DeepCnn {
+    fn layers(&self) -> Vec<Layer> {
+        vec![
+            Layer::from(&self.layer1),
+            Layer::Relu,
+            Layer::max_pool(2),
+            Layer::from(&self.layer2),
+            Layer::Relu,
+            Layer::max_pool(2),
+            Layer::from(&self.layer3),
+            Layer::Relu,
+            Layer::MaxPool2d { kernel: 2, stride: 2, padding: 1 },
+            Layer::Flatten,
+            Layer::from(&self.fc1),
+            Layer::Relu,
+            Layer::Dropout(0.5),
+            Layer::from(&self.fc2),
+        ]
     }
 }
 

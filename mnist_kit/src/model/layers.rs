@@ -66,9 +66,9 @@ pub struct Conv2d {
     pub ws: Tensor,
     /// `[out_channels]`, or `None` without a bias.
     pub bs: Option<Tensor>,
-    stride: i64,
-    padding: i64,
-    groups: i64,
+    pub(super) stride: i64,
+    pub(super) padding: i64,
+    pub(super) groups: i64,
 }
 
 /// Creates a convolution with a square kernel, `[N, in_channels, H, W]` →

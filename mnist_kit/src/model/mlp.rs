@@ -1,6 +1,6 @@
 //! The multi-layer perceptron (MLP) of lesson 1 and its variations.
 
-use super::linear;
+use super::{Layer, Layers, linear};
 use crate::Result;
 use crate::check::{expect_layer_sizes, expect_together, expect_values, or_panic};
 use anyhow::ensure;
@@ -161,5 +161,19 @@ impl ModuleT for Mlp {
             x = layer.forward(&x);
         }
         x
+    }
+}
+
+impl Layers for Mlp {
+    fn layers(&self) -> Vec<Layer> {
+        let mut layers = vec![Layer::Flatten];
+        for (i, layer) in self.layers.iter().enumerate() {
+            if i > 0 {
+                layers.push(self.activation.into());
+                layers.extend((self.dropout > 0.0).then_some(Layer::Dropout(self.dropout)));
+            }
+            layers.push(layer.into());
+        }
+        layers
     }
 }

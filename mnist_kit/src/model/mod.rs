@@ -12,6 +12,7 @@ mod layers;
 mod mlp;
 mod predict;
 mod resnet;
+mod structure;
 mod summary;
 
 pub use backbone::{Backbone, Head, Stages};
@@ -25,5 +26,7 @@ pub use mlp::{Activation, Mlp, MlpConfig};
 pub use predict::{Logits, predict};
 pub(crate) use predict::{bar_over, cross_entropy, predict_with};
 pub use resnet::{ResNet, ResidualBlock};
+pub(crate) use structure::device;
+pub use structure::{Layer, Layers};
 pub(crate) use summary::is_part_of;
 pub use summary::{Summary, named_parameters, summary, train_only};

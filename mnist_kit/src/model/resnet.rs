@@ -1,6 +1,7 @@
 //! The residual network of lesson 4.
 
 use super::layers::{Conv2d, batch_norm2d, conv2d_without_bias, linear};
+use super::{Layer, Layers};
 use crate::Result;
 use crate::check::{LARGEST_LAYER, expect_digits, expect_layer, expect_within, or_panic};
 use std::borrow::Borrow;
@@ -63,6 +64,26 @@ impl ResidualBlock {
             bn2: batch_norm2d(path / "bn2", out_channels),
             downsample,
         }
+    }
+
+    pub(super) fn layer(&self) -> Layer {
+        let shortcut = self.downsample.iter().flat_map(|(conv, bn)| [conv.into(), bn.into()]);
+        Layer::Residual {
+            main: vec![
+                Layer::from(&self.conv1),
+                Layer::from(&self.bn1),
+                Layer::Relu,
+                Layer::from(&self.conv2),
+                Layer::from(&self.bn2),
+            ],
+            shortcut: shortcut.collect(),
+        }
+    }
+}
+
+impl Layers for ResidualBlock {
+    fn layers(&self) -> Vec<Layer> {
+        vec![self.layer()]
     }
 }
 
@@ -162,5 +183,14 @@ impl ModuleT for ResNet {
         let stem = self.conv1.forward(images).apply_t(&self.bn1, train).relu_();
         let features = self.blocks.iter().fold(stem, |x, block| block.forward_t(&x, train));
         self.fc.forward(&features.adaptive_avg_pool2d([1, 1]).flatten(1, -1))
+    }
+}
+
+impl Layers for ResNet {
+    fn layers(&self) -> Vec<Layer> {
+        let mut layers = vec![Layer::from(&self.conv1), Layer::from(&self.bn1), Layer::Relu];
+        layers.extend(self.blocks.iter().map(Layer::from));
+        layers.extend([Layer::GlobalAveragePool, Layer::from(&self.fc)]);
+        layers
     }
 }

@@ -8,6 +8,7 @@
 //! | loss and accuracy by epoch | [`History::plot`](crate::train::History::plot), which grows during [`fit`](crate::train::fit) in a notebook with live output |
 //! | named series of points | [`Lines`] |
 //! | class probabilities of one image | [`Prediction::plot`](crate::eval::Prediction::plot) |
+//! | a network's layers with their shapes | [`network_diagram`] |
 //! | named series of bars | [`Bars`] |
 //! | images per class | [`ClassCounts::plot`](crate::data::ClassCounts::plot) |
 //! | confidence against accuracy | [`Reliability::plot`](crate::eval::Reliability::plot), [`confidence_histogram`] |
@@ -31,6 +32,7 @@
 mod bars;
 mod confidence;
 mod confusion;
+mod diagram;
 mod fit;
 mod grid;
 mod history;
@@ -38,6 +40,7 @@ mod lines;
 mod reliability;
 
 pub use bars::Bars;
+pub use diagram::network_diagram;
 pub use grid::{GridItem, image_grid, item_grid, prediction_grid};
 pub use lines::Lines;
 pub use reliability::confidence_histogram;

@@ -6,3 +6,4 @@ mod common;
 mod errors;
 mod layers;
 mod mlp;
+mod structure;

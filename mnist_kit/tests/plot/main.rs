@@ -3,8 +3,10 @@
 mod charts;
 #[path = "../common/mod.rs"]
 mod common;
+mod diagram;
 mod draw;
 mod figure;
 mod grids;
 mod notebook;
+mod pad;
 mod samples;
