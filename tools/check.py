@@ -70,6 +70,7 @@ def steps(with_python: bool) -> list[list[str]]:
         ["cargo", "test", *WORKSPACE, "--doc"],
     ]
     if with_python:
+        commands.append([str(project.python()), "tools/check_notebooks.py"])
         commands.append([str(project.python()), "-m", "pytest", "tools/tests", "-ra", "-q"])
     return commands
 

@@ -177,10 +177,11 @@ def main() -> int:
     parser.add_argument("--timeout", type=int, default=1800, help="seconds a cell may take (default: %(default)s)")
     parser.add_argument("--output", type=Path, help="where to write the executed notebook")
     parser.add_argument("--html", type=Path, help="where to write a report as a web page")
-    parser.add_argument("--in-place", action="store_true", help="put the outputs into the notebook itself if all cells pass")
     arguments = parser.parse_args()
     source = arguments.notebook.resolve()
     folder = (arguments.cwd or source.parent).resolve()
+    if arguments.output and arguments.output.resolve() == source:
+        raise project.Problem(f"{source.name} cannot be its own output. `make record NB=…` records a lesson.")
     executed, failure = run(source, arguments.kernel, folder, arguments.timeout)
     if arguments.html:
         project.save(arguments.html, html_of(executed, failure))
@@ -189,8 +190,6 @@ def main() -> int:
     if failure:
         print(f"\n{source.name}: {failure}", file=sys.stderr)
         return 1
-    if arguments.in_place:
-        project.save(source, nbformat.writes(executed) + "\n")
     print(f"{source.name}: all cells passed")
     return 0
 

@@ -15,8 +15,8 @@ pub use crate::plot::{
 };
 pub use crate::table::{Table, percent, thousands};
 pub use crate::train::{
-    Adam, AdamW, BatchRecord, EpochRecord, History, Loss, Measure, Progress, Report, Schedule, Sgd,
-    Silent, fit,
+    Adam, AdamW, BatchRecord, EpochRecord, History, Loss, Measure, Progress, Report, RunRecord,
+    Schedule, Sgd, Silent, fit, runs_table,
 };
 pub use crate::transform::{Compose, RandomAffine, RandomRotation, translate};
 pub use crate::weights::{load_weights, save_weights};

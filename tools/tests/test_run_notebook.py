@@ -51,8 +51,10 @@ def test_a_failing_cell_fails_the_run(kind, tmp_path):
     assert "stack backtrace" not in said and "frame #" not in said
     outputs = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
     assert not outputs[2].outputs, "the cell after the failure did not run"
-    # The notebook itself is written only when told to.
+    # `make record` alone writes into the notebook itself.
     assert not nbformat.read(notebook, as_version=4).cells[1].outputs
+    done = execute(notebook, "--output", notebook)
+    assert done.returncode != 0 and "make record" in done.stderr
 
 
 def test_jupyters_own_runner_fails_a_panic_as_well(tmp_path):
@@ -79,17 +81,18 @@ LIVE = """{
 };"""
 
 
-def test_a_notebook_that_passes_is_updated_in_place_without_traces_of_the_machine(tmp_path):
+def test_a_notebook_that_passes_is_written_without_traces_of_the_machine(tmp_path):
     expected = new_code_cell('panic!("on purpose")', metadata={"tags": ["raises-exception"]})
     folder = 'println!("{}", std::env::var("EVCXR_CONFIG_DIR")?);\nprintln!("two");'
     notebook = write(
         tmp_path / "good.ipynb", expected, 'eprintln!("spoken");', folder, "1 + 2", LIVE
     )
-    done = execute(notebook, "--in-place", "--html", tmp_path / "out.html")
+    output = tmp_path / "out.ipynb"
+    done = execute(notebook, "--output", output, "--html", tmp_path / "out.html")
     assert done.returncode == 0, done.stdout + done.stderr
-    text = notebook.read_text()
+    text = output.read_text()
     assert str(project.ROOT) not in text and "./build/kernel/config" in text
-    cells = nbformat.read(notebook, as_version=4).cells
+    cells = nbformat.read(output, as_version=4).cells
     (panic,) = cells[0].outputs
     assert (panic.ename, panic.evalue) == ("Panic", "on purpose")
     assert panic.traceback == ["Panic: on purpose", '   at line 1: panic!("on purpose")']
@@ -143,9 +146,10 @@ def test_a_cell_that_titles_a_figure_shows_the_figure(tmp_path):
         "let parts = vec![vec![1], vec![2]];\nfor part in parts { drop(part); }",
     ]
     notebook = write(tmp_path / "figures.ipynb", use, *cells)
-    done = execute(notebook, "--in-place")
+    output = tmp_path / "out.ipynb"
+    done = execute(notebook, "--output", output)
     assert done.returncode == 0, done.stdout + done.stderr
-    shown = [cell.outputs for cell in nbformat.read(notebook, as_version=4).cells[1:]]
+    shown = [cell.outputs for cell in nbformat.read(output, as_version=4).cells[1:]]
     kinds = [sorted(outputs[0].data) if outputs else [] for outputs in shown]
     picture = ["image/png", "image/svg+xml"]
     assert kinds == [picture, picture, ["text/html", "text/plain"], []]

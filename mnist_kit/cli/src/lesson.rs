@@ -10,6 +10,7 @@ use mnist_kit::model::summary;
 use mnist_kit::plot::{image_grid, prediction_grid};
 use mnist_kit::train::{Adam, History, OptimizerConfig, Sgd, fit};
 use mnist_kit::transform::{Compose, RandomAffine, RandomRotation};
+use serde_json::{Map, Value};
 use tch::nn;
 
 /// A lesson's own settings, used where the options leave them open.
@@ -53,9 +54,10 @@ impl Lesson {
 
     /// Trains and evaluates the model, and saves figures, weights and history.
     pub fn run(&self, common: &Common) -> Result<()> {
+        let seed = common.seed.unwrap_or(self.seed);
+        let recorder = common.recorder(self.name, seed.into(), self.settings(common)?)?;
         let mnist = common.load()?;
         let device = common.device()?;
-        let seed = common.seed.unwrap_or(self.seed);
         let recipe = self.recipe(&mnist)?;
         print!("{}", mnist_kit::environment());
         print!("\n{mnist}\n{}", mnist.train.class_counts()?);
@@ -80,7 +82,7 @@ impl Lesson {
             .schedule(common.schedule())
             .epochs(common.epochs(self.epochs))
             .test(&test_batches)
-            .report(EpochBar::new()?);
+            .report(EpochBar::new()?.record(recorder));
         if let Some(path) = &common.checkpoint {
             run = run.checkpoint(path);
         }
@@ -99,6 +101,17 @@ impl Lesson {
             println!("  {}", path.display());
         }
         Ok(())
+    }
+
+    /// The settings of the run, for its record.
+    fn settings(&self, common: &Common) -> Result<Map<String, Value>> {
+        let mut settings = common.settings(self.epochs, self.batch_size)?;
+        for (name, size) in [("hidden", self.hidden), ("width", self.width)] {
+            if let Some(size) = size {
+                settings.insert(name.to_string(), size.into());
+            }
+        }
+        Ok(settings)
     }
 
     /// The lesson's recipe; the perceptron is normalized with the first 1,000 training images.

@@ -5,6 +5,7 @@ mod lesson;
 mod options;
 mod predict;
 mod progress_bar;
+mod record;
 mod saved;
 mod transfer;
 

@@ -1,18 +1,20 @@
 //! Options that every lesson takes.
 
-use anyhow::{Result, ensure};
+use crate::record::Recorder;
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use mnist_kit::data::{Mnist, Settings};
 use mnist_kit::figure::Figure;
 use mnist_kit::train::Schedule;
+use serde_json::{Map, Value, json};
 use std::num::NonZero;
 use std::path::PathBuf;
 use tch::Device;
 
 #[derive(Args)]
 pub struct Common {
-    /// Number of epochs, 1 or more [default: the lesson's]
-    #[arg(long)]
+    /// Number of epochs, 1 or more; the last one given counts [default: the lesson's]
+    #[arg(long, overrides_with = "epochs")]
     epochs: Option<NonZero<usize>>,
     /// Number of images in a training batch [default: the lesson's]
     #[arg(long)]
@@ -32,6 +34,10 @@ pub struct Common {
     /// File for the state of the run, written after each epoch; an existing file resumes its run
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
+    /// File for the record of the run, written after each epoch: its numbers, log, settings, seed,
+    /// commit, device and date. Named after model and seed, as in records/cnn_777.json
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Device to train on
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
     device: DeviceChoice,
@@ -118,6 +124,31 @@ impl Common {
             ScheduleChoice::Cosine => Schedule::cosine(),
             ScheduleChoice::OneCycle => Schedule::one_cycle(),
         }
+    }
+
+    /// The options that decide the course of a run, for its record. `epochs` and `batch_size` are the
+    /// lesson's.
+    pub fn settings(&self, epochs: usize, batch_size: usize) -> Result<Map<String, Value>> {
+        let schedule = self.schedule.to_possible_value().context("the schedule has a name")?;
+        let settings = json!({
+            "epochs": self.epochs(epochs),
+            "batch_size": self.batch_size(batch_size),
+            "test_batch_size": self.test_batch_size(),
+            "lr": self.lr,
+            "schedule": schedule.get_name(),
+        });
+        Ok(serde_json::from_value(settings)?)
+    }
+
+    /// Prepares the record that `--record` asks for.
+    pub fn recorder(
+        &self,
+        model: &str,
+        seed: u64,
+        settings: Map<String, Value>,
+    ) -> Result<Option<Recorder>> {
+        let new = |path: &PathBuf| Recorder::new(path, model, seed, settings, self.device()?);
+        self.record.as_ref().map(new).transpose()
     }
 
     /// Loads MNIST, from `--data` where it is given.

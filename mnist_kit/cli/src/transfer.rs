@@ -11,9 +11,13 @@ use mnist_kit::table::{Table, percent, thousands};
 use mnist_kit::train::{AdamW, fit};
 use mnist_kit::transform::{Compose, IMAGENET, RandomAffine, RandomRotation};
 use mnist_kit::weights::{load_pretrained, load_weights};
+use serde_json::{Map, Value};
 use std::num::NonZero;
 use std::path::PathBuf;
 use tch::nn;
+
+/// Number of images in a training batch.
+const BATCH_SIZE: usize = 128;
 
 #[derive(Args)]
 pub struct Transfer {
@@ -81,12 +85,24 @@ fn reduced(mnist: &Mnist, seed: u64) -> Result<[Split; 3]> {
 }
 
 impl Transfer {
+    /// The settings of both phases, for the record of the second one.
+    fn settings(&self, backbone_lr: f64, epochs: usize) -> Result<Map<String, Value>> {
+        let mut settings = self.common.settings(epochs, BATCH_SIZE)?;
+        settings.insert("views".to_string(), self.views.get().into());
+        settings.insert("head_epochs".to_string(), self.head_epochs.get().into());
+        settings.insert("backbone_lr".to_string(), backbone_lr.into());
+        settings.insert("side".to_string(), self.side.into());
+        Ok(settings)
+    }
+
     /// Trains the head, then the last stage with it; evaluates and saves the best epoch.
     pub fn run(&self) -> Result<()> {
         let common = &self.common;
         let seed = u64::from(common.seed.unwrap_or(42));
         let (lr, epochs) = self.backbone.second_phase();
         let backbone_lr = self.backbone_lr.unwrap_or(lr);
+        let settings = self.settings(backbone_lr, epochs)?;
+        let recorder = common.recorder(self.backbone.name(), seed, settings)?;
         print!("{}", mnist_kit::environment());
         let [train, validation, test] = reduced(&common.load()?, seed)?;
         for split in [&train, &validation, &test] {
@@ -104,7 +120,7 @@ impl Transfer {
                 .then(RandomAffine::new(0.0).translate(0.1, 0.1)),
         );
         let plain = scaled(Compose::new());
-        let batch_size = common.batch_size(128);
+        let batch_size = common.batch_size(BATCH_SIZE);
         let train_batches = train.batches(batch_size)?.transform(&augmented);
         let train_batches = train_batches.shuffle(seed).drop_last(true).device(device);
         let validation_batches = validation.batches(batch_size)?.transform(&plain).device(device);
@@ -150,7 +166,7 @@ impl Transfer {
             .epochs(common.epochs(epochs))
             .validation(&validation_batches)
             .keep_best(&best)
-            .report(EpochBar::new()?);
+            .report(EpochBar::new()?.record(recorder));
         if let Some(path) = &common.checkpoint {
             run = run.checkpoint(path);
         }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use image::GrayImage;
 use mnist_kit::data::Mnist;
 use mnist_kit::model::{Backbone, Mlp};
-use mnist_kit::train::History;
+use mnist_kit::train::{History, RunRecord};
 use mnist_kit::weights::{load_weights, save_weights};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -59,6 +59,69 @@ fn a_network_goes_on_from_its_checkpoint() -> Result<()> {
     assert!(run("1")?.contains("Epoch 1/1: loss"));
     let second = run("2")?;
     assert!(second.contains("Epoch 2/2: loss") && !second.contains("Epoch 1/2"), "{second}");
+    Ok(())
+}
+
+#[test]
+fn a_run_keeps_its_record_across_an_interruption() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("records").join("lenet_7.json");
+    let run = |epochs: &str, record: &str| -> Result<Output> {
+        let args = ["lenet", "--seed", "7", "--epochs", epochs, "--batch-size", "500"];
+        mnist(folder.path(), &[&args[..], &["--checkpoint", "run", "--record", record]].concat())
+    };
+    let said = String::from_utf8(run("1", "records/lenet_7.json")?.stdout)?;
+    let first = RunRecord::load(&path)?;
+    let line = said.lines().find(|line| line.starts_with("Epoch 1/1")).context("a line")?;
+    assert_eq!(first.log, format!("{line}\n"));
+    assert_eq!((first.model.as_str(), first.seed, first.device.as_str()), ("lenet", 7, "CPU"));
+    assert_eq!(first.settings["epochs"], 1);
+    assert_eq!(first.settings["batch_size"], 500);
+    assert_eq!(first.settings["schedule"], "constant");
+    assert!(first.threads > 0 && first.date.starts_with("20") && first.date.len() == 10);
+    assert_eq!(first.history.note(), Some("quick mode: a slice of generated digits (not MNIST)"));
+
+    assert!(run("3", "records/lenet_7.json")?.status.success());
+    let second = RunRecord::load(&path)?;
+    let lines: Vec<&str> = second.log.lines().collect();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert_eq!(lines[0], line, "the earlier log stays");
+    assert!(lines[1].starts_with("Resumed after epoch 1 on 20"), "{lines:?}");
+    assert!(lines[2].starts_with("Epoch 2/3: loss") && lines[3].starts_with("Epoch 3/3: loss"));
+    assert_eq!(second.history.epochs().len(), 3);
+
+    // A run that is complete leaves its record as it is, or makes a missing one at once.
+    assert!(run("3", "records/lenet_7.json")?.status.success());
+    assert_eq!(RunRecord::load(&path)?, second);
+    std::fs::remove_file(&path)?;
+    assert!(run("3", "records/lenet_7.json")?.status.success());
+    let third = RunRecord::load(&path)?;
+    assert_eq!(third.history, second.history);
+    assert_eq!(third.log.matches("(from the checkpoint)").count(), 3, "{}", third.log);
+
+    for wrong in ["lenet_8.json", "cnn_7.json", "lenetwide_7.json", "lenet.txt"] {
+        let output = run("3", wrong)?;
+        let said = String::from_utf8(output.stderr)?;
+        assert!(!output.status.success(), "{wrong}");
+        assert!(said.contains("named after model and seed, lenet_7.json or"), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_record_of_another_run_is_not_continued() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let run = |rate: &str, epochs: &str, checkpoint: &str| {
+        let args = ["mlp", "--lr", rate, "--epochs", epochs, "--checkpoint", checkpoint];
+        mnist(folder.path(), &[&args[..], &["--record", "mlp_wide_42.json"]].concat())
+    };
+    assert!(run("1e-3", "1", "first")?.status.success());
+    assert!(run("1e-2", "1", "second")?.status.success());
+    let record = RunRecord::load(folder.path().join("mlp_wide_42.json"))?;
+    assert_eq!((record.model.as_str(), &record.settings["lr"]), ("mlp_wide", &1e-2.into()));
+    let output = run("1e-3", "2", "first")?;
+    let said = String::from_utf8(output.stderr)?;
+    assert!(!output.status.success() && said.contains("is the record of another run"), "{said}");
     Ok(())
 }
 

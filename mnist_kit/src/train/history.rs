@@ -361,7 +361,7 @@ impl History {
     }
 
     /// Refuses epochs that are not numbered 1, 2, 3, …, and numbers that no epoch can have.
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         for (index, record) in self.epochs.iter().enumerate() {
             ensure!(
                 record.epoch == index + 1,

@@ -1,5 +1,5 @@
 //! Training: losses, optimizers with their state in the open, schedules, the training loop, and the
-//! history of a run.
+//! history and the record of a run.
 
 mod bar;
 mod checkpoint;
@@ -9,6 +9,7 @@ mod identity;
 mod loss;
 mod optimizer;
 mod progress;
+mod record;
 mod report;
 mod schedule;
 
@@ -17,5 +18,6 @@ pub use history::{EpochRecord, History, Measure};
 pub use loss::Loss;
 pub use optimizer::{Adam, AdamW, Optimizer, OptimizerConfig, Sgd};
 pub use progress::{BatchRecord, Progress};
+pub use record::{RunRecord, runs_table};
 pub use report::{PrintLines, Report, Silent};
 pub use schedule::{Moment, Schedule, Unit};

@@ -9,6 +9,7 @@ mod history;
 mod loss;
 mod optimizer;
 mod plain;
+mod record;
 mod schedule;
 mod seeded;
 

@@ -1,0 +1,26 @@
+"""The records in notebooks/records/ hold whole runs on MNIST."""
+
+import json
+import re
+
+import pytest
+
+import results
+
+FILES = sorted(results.RECORDS.glob("*"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
+def test_a_record_is_a_whole_run_of_the_model_and_seed_in_its_name(path):
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert path.name == f"{record['model']}_{record['seed']}.json"
+    assert record["model"] in results.MODELS
+    epochs = [epoch["epoch"] for epoch in record["history"]["epochs"]]
+    assert epochs == list(range(1, record["settings"]["epochs"] + 1))
+    assert record["history"]["note"] is None, "made in quick mode, or with generated digits"
+    assert re.fullmatch(r"[0-9a-f]{7,}(\+changes)?", record["commit"])
+    log = record["log"]
+    if not log.startswith("Copied from"):
+        lines = re.findall(r"^Epoch (\d+)/", log, re.MULTILINE)
+        # An epoch may stand there twice if the run was interrupted before its checkpoint.
+        assert [int(line) for line in dict.fromkeys(lines)] == epochs
