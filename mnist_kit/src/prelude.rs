@@ -11,7 +11,8 @@ pub use crate::model::{
 };
 pub use crate::pad::digit_pad;
 pub use crate::plot::{
-    Bars, GridItem, Lines, image_grid, item_grid, network_diagram, prediction_grid,
+    Bars, GridItem, Lines, augmentation_grid, class_balance, confidence_grid, confusion_pair,
+    image_grid, item_grid, kernel_grid, kernel_grids, network_diagram, prediction_grid,
 };
 pub use crate::table::{Table, percent, thousands};
 pub use crate::train::{

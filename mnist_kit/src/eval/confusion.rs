@@ -10,6 +10,7 @@ use std::fmt;
 pub struct ConfusionMatrix {
     counts: Vec<Vec<u64>>,
     class_names: Vec<String>,
+    title: Option<String>,
     note: Option<String>,
 }
 
@@ -47,7 +48,7 @@ impl ConfusionMatrix {
             counts[truth as usize][predicted as usize] += 1;
         }
         let class_names = (0..num_classes).map(|class| class.to_string()).collect();
-        Ok(ConfusionMatrix { counts, class_names, note: None })
+        Ok(ConfusionMatrix { counts, class_names, title: None, note: None })
     }
 
     /// Sets the names that tables and figures write for the classes.
@@ -80,6 +81,17 @@ impl ConfusionMatrix {
     /// The names of the classes.
     pub fn class_names(&self) -> &[String] {
         &self.class_names
+    }
+
+    /// Sets the title that figures show, such as the name of the model; without one it is
+    /// "Confusion matrix".
+    pub fn with_title(self, title: impl Into<String>) -> ConfusionMatrix {
+        ConfusionMatrix { title: Some(title.into()), ..self }
+    }
+
+    /// The title that figures show.
+    pub fn title(&self) -> Option<&str> {
+        self.title.as_deref()
     }
 
     /// Sets the note that tables and figures show, see [`Split::note`](crate::data::Split::note).

@@ -21,6 +21,8 @@ pub(crate) struct Axis {
     pub grid: bool,
     /// Whether labels too long to stand side by side are turned; others are thinned out.
     pub turns: bool,
+    /// Whether equal distances are equal factors.
+    pub logarithmic: bool,
 }
 
 /// Where an axis ends.
@@ -63,7 +65,33 @@ impl Axis {
         let ticks = (range.end / step + 1e-6).floor() - first + 1.0;
         let tick = |i: usize| (first + i as f64) * step;
         let ticks = (0..ticks as usize).map(|i| (tick(i), write(tick(i), step))).collect();
-        Axis { label: label.to_string(), range, ticks, grid: true, turns: false }
+        Axis {
+            label: label.to_string(),
+            range,
+            ticks,
+            grid: true,
+            turns: false,
+            logarithmic: false,
+        }
+    }
+
+    /// Creates a logarithmic axis from `low`, above 0, to the power of ten at or above `high`, with
+    /// ticks at powers of ten.
+    pub fn powers(label: &str, (low, high): (f64, f64)) -> Axis {
+        let first = (low.log10() - 1e-9).ceil() as i32;
+        let last = ((high.log10() - 1e-9).ceil() as i32).max(first);
+        // Powers beyond the numbers' own range, as of the smallest f64, would be 0.
+        let power = |exponent: i32| 10f64.powi(exponent).max(f64::MIN_POSITIVE);
+        let ticks = (first..=last)
+            .map(|exponent| (power(exponent), write(power(exponent), power(exponent))));
+        Axis {
+            label: label.to_string(),
+            range: low..power(last).max(2.0 * low),
+            ticks: ticks.collect(),
+            grid: true,
+            turns: false,
+            logarithmic: true,
+        }
     }
 
     /// Creates an axis of categories, each 1 wide with its name in the middle.
@@ -72,7 +100,14 @@ impl Axis {
         let ticks = names.iter().enumerate().map(tick).collect();
         // A row of numbers can be read with gaps, a row of names cannot.
         let turns = names.iter().any(|name| name.parse::<f64>().is_err());
-        Axis { label: label.to_string(), range: 0.0..names.len() as f64, ticks, grid: false, turns }
+        Axis {
+            label: label.to_string(),
+            range: 0.0..names.len() as f64,
+            ticks,
+            grid: false,
+            turns,
+            logarithmic: false,
+        }
     }
 
     /// Returns the width that a vertical axis with its labels takes beside the data.
@@ -107,7 +142,7 @@ impl Axis {
     /// Distance between two ticks.
     fn distance(&self, length: f64) -> f64 {
         let apart = match &*self.ticks {
-            [first, second, ..] => (second.0 - first.0) / (self.range.end - self.range.start),
+            [first, second, ..] => self.fraction(second.0) - self.fraction(first.0),
             _ => 1.0,
         };
         (apart.abs() * length).max(1.0)
@@ -125,7 +160,9 @@ impl Axis {
 
     /// Returns the place of a value between the ends of the axis: 0 at its start, 1 at its end.
     fn fraction(&self, value: f64) -> f64 {
-        (value - self.range.start) / (self.range.end - self.range.start)
+        let place = |value: f64| if self.logarithmic { value.log10() } else { value };
+        let (start, end) = (place(self.range.start), place(self.range.end));
+        (place(value) - start) / (end - start)
     }
 }
 
@@ -168,6 +205,11 @@ impl Plot<'_> {
     pub fn at(&self, (x, y): Point) -> Point {
         let (width, height) = (self.part.width(), self.part.height());
         (self.x.fraction(x) * width, (1.0 - self.y.fraction(y)) * height)
+    }
+
+    /// Returns the lowest y value.
+    pub fn bottom(&self) -> f64 {
+        self.y.range.start
     }
 
     /// Fills the rectangle between two x and two y values.
@@ -242,6 +284,19 @@ pub(crate) fn axes<'a>(part: &Part<'a>, x: Axis, y: Axis) -> Result<Plot<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn powers_of_ten_are_equally_far_apart() {
+        let axis = Axis::powers("", (0.5, 1_953.0));
+        let labels: Vec<&str> = axis.ticks.iter().map(|tick| tick.1.as_str()).collect();
+        assert_eq!(labels, ["1", "10", "100", "1000", "10,000"]);
+        let at: Vec<f64> = axis.ticks.iter().map(|tick| axis.fraction(tick.0)).collect();
+        assert!((at[1] - at[0] - (at[4] - at[3])).abs() < 1e-12);
+        assert_eq!((axis.fraction(0.5), at[4]), (0.0, 1.0));
+        let percents = Axis::powers("", (0.02, 99.0));
+        let labels: Vec<&str> = percents.ticks.iter().map(|tick| tick.1.as_str()).collect();
+        assert_eq!(labels, ["0.1", "1", "10", "100"]);
+    }
 
     fn labels(low: f64, high: f64, whole: bool) -> Vec<String> {
         let axis = Axis::numbers("", (low, high), 6.0, whole, Ends::Tick);

@@ -26,10 +26,31 @@ pub(crate) fn titled<'a>(part: &Part<'a>, title: Option<&str>) -> Part<'a> {
 
 /// The sign in front of an entry of a legend.
 pub(crate) enum Key {
-    /// Line and marker of a series.
-    Series(usize),
+    /// Line and marker of a series, which is drawn over this many others that it would hide.
+    Series { index: usize, over: usize },
+    /// The sign of points that lie below the axis.
+    Below,
     /// A box with a letter in it.
     Box(Color, &'static str),
+}
+
+/// Draws the line of a series: solid, or with gaps where it lies `over` other series, so that these
+/// show through.
+pub(crate) fn series_line(part: &Part, points: &[(f64, f64)], index: usize, over: usize) {
+    const DASH: f64 = 7.0;
+    let color = theme::series(index);
+    if over == 0 {
+        part.line(points, theme::LINE_WIDTH, color);
+    } else {
+        let period = DASH * (1.0 + over as f64);
+        part.dashes(points, (DASH, period), theme::LINE_WIDTH, color);
+    }
+}
+
+/// Returns the fraction of their usual size at which markers leave those of `over` other series
+/// below them visible.
+pub(crate) fn marker_scale(over: usize) -> f64 {
+    0.55f64.powi(over.min(3) as i32)
 }
 
 /// Draws a legend in rows above the data, so that it never covers any; returns the rest of the
@@ -59,11 +80,11 @@ pub(crate) fn legend<'a>(part: &Part<'a>, entries: &[(Key, String)]) -> Result<P
             let ((key, name), width) = (&entries[entry], widths[entry]);
             let middle = x + KEY / 2.0;
             match *key {
-                Key::Series(index) => {
-                    let color = theme::series(index);
-                    part.line(&[(x, y), (x + KEY, y)], theme::LINE_WIDTH, color);
-                    part.marker(index, (middle, y));
+                Key::Series { index, over } => {
+                    series_line(part, &[(x, y), (x + KEY, y)], index, over);
+                    part.marker(index, (middle, y), marker_scale(over));
                 }
+                Key::Below => part.arrow_down((middle, y), theme::AXIS),
                 Key::Box(color, letter) => {
                     part.rect((middle - 9.0, y - 8.0), 18.0, 16.0, color);
                     let style = theme::MARK.color(theme::text_on(color));

@@ -12,6 +12,7 @@
 
 mod axes;
 mod canvas;
+mod color_bar;
 mod legend;
 mod live;
 mod part;
@@ -22,9 +23,10 @@ mod svg;
 mod text;
 pub mod theme;
 
-pub(crate) use axes::{ABOVE, Axis, Ends, axes};
+pub(crate) use axes::{ABOVE, Axis, Ends, Plot, axes};
 pub use canvas::Canvas;
-pub(crate) use legend::{Key, legend, panel_title, titled};
+pub(crate) use color_bar::ColorBar;
+pub(crate) use legend::{Key, legend, marker_scale, panel_title, series_line, titled};
 pub use live::{LiveFigure, live};
 pub(crate) use part::Part;
 pub(crate) use pixels::pixels;

@@ -104,16 +104,18 @@ impl<'a> Part<'a> {
         self.push(Shape::Rectangle { corners, paint: color.into() });
     }
 
-    /// Draws an image as large as it fits, centered at the top, its pixels as sharp squares.
-    pub fn image(&self, image: &Arc<RgbImage>) {
+    /// Draws an image as large as it fits, centered at the top, its pixels as sharp squares. Returns
+    /// the part that it covers.
+    pub fn image(&self, image: &Arc<RgbImage>) -> Part<'a> {
         let (width, height) = (f64::from(image.width()), f64::from(image.height()));
         let factor = (self.width / width).min(self.height / height);
         // A whole factor gives all pixels the same size. Sums of lengths may miss it by a rounding.
         let factor = if factor >= 1.0 { (factor + 1e-6).floor() } else { factor };
         let left = (self.width - factor * width) / 2.0;
-        let corners =
-            [self.place((left, 0.0)), self.place((left + factor * width, factor * height))];
+        let covered = self.cut_top(factor * height).0.inset(left, 0.0, left, 0.0);
+        let corners = [covered.place((0.0, 0.0)), covered.place((covered.width, covered.height))];
         self.push(Shape::Image { image: image.clone(), corners });
+        covered
     }
 
     pub fn line(&self, points: &[Point], width: f64, color: Color) {
@@ -126,10 +128,45 @@ impl<'a> Part<'a> {
         self.push(Shape::Polygon { points, paint: color.into() });
     }
 
-    /// Draws the marker of a series, whose shape distinguishes the series where colors cannot.
-    pub fn marker(&self, series: usize, at: Point) {
+    /// Draws a line with gaps: strokes of `on` pixels, each `period` after the start of the one
+    /// before.
+    pub fn dashes(&self, points: &[Point], (on, period): Point, width: f64, color: Color) {
+        let mut stroke: Vec<Point> = points.first().copied().into_iter().collect();
+        // The place in the period; strokes come first.
+        let mut place = 0.0;
+        for pair in points.windows(2) {
+            let ((x, y), (to_x, to_y)) = (pair[0], pair[1]);
+            let length = (to_x - x).hypot(to_y - y);
+            let mut walked = 0.0;
+            while walked < length {
+                let end: f64 = if place < on { on } else { period };
+                let step = (end - place).min(length - walked);
+                walked += step;
+                place += step;
+                let fraction = (walked / length).min(1.0);
+                let at = (x + fraction * (to_x - x), y + fraction * (to_y - y));
+                if end == on {
+                    stroke.push(at);
+                }
+                if place >= end - 1e-9 {
+                    place = if end == on { on } else { 0.0 };
+                    if stroke.len() > 1 {
+                        self.line(&stroke, width, color);
+                    }
+                    stroke = vec![at];
+                }
+            }
+        }
+        if stroke.len() > 1 {
+            self.line(&stroke, width, color);
+        }
+    }
+
+    /// Draws the marker of a series, whose shape distinguishes the series where colors cannot, at
+    /// this fraction of its usual size.
+    pub fn marker(&self, series: usize, at: Point, scale: f64) {
         let paint = theme::series(series).into();
-        let radius = theme::MARKER_RADIUS;
+        let radius = scale * theme::MARKER_RADIUS;
         let (x, y) = self.place(at);
         let corners: &[Point] = match series % 5 {
             0 => {
@@ -142,6 +179,13 @@ impl<'a> Part<'a> {
         };
         let points = corners.iter().map(|(dx, dy)| (x + radius * dx, y + radius * dy)).collect();
         self.push(Shape::Polygon { points, paint });
+    }
+
+    /// Draws a small arrow that points down to `at`, for a point that lies below.
+    pub fn arrow_down(&self, at: Point, color: Color) {
+        let (x, y) = self.place(at);
+        let points = vec![(x - 4.0, y - 4.0), (x + 4.0, y - 4.0), (x, y + 3.0)];
+        self.push(Shape::Polygon { points, paint: color.into() });
     }
 
     /// Draws shapes recorded on a canvas of `size` as large as they fit, in the middle.

@@ -177,7 +177,8 @@ fn style(Paint { color: Color(red, green, blue), opacity }: Paint, width: u32) -
     ShapeStyle { color: RGBAColor(red, green, blue, opacity), filled: false, stroke_width: width }
 }
 
-fn encode(image: &RgbImage) -> Result<Vec<u8>> {
+/// Encodes an image as the bytes of a PNG file.
+pub(super) fn encode(image: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let encoder =
         PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive);

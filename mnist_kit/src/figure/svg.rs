@@ -1,8 +1,10 @@
 //! Shapes as an SVG document.
 
 use super::shape::{Paint, Point, Shape, Text, Turn, rectangles};
-use super::text;
 use super::theme::Color;
+use super::{png, text};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use image::RgbImage;
 use plotters::style::text_anchor::HPos;
 use std::fmt::Write;
 
@@ -61,11 +63,33 @@ fn write_shape(svg: &mut String, shape: &Shape) {
             );
         }
         Shape::Text(text) => write_text(svg, text),
-        Shape::Image { image, corners } => {
-            for (corners, color) in rectangles(image, *corners, 1.0) {
-                rectangle(svg, corners, color.into());
-            }
-        }
+        Shape::Image { image, corners } => write_image(svg, image, *corners),
+    }
+}
+
+/// Writes an image as rectangles, which stay sharp at any size and are small for digits. An image of
+/// many colors, such as a heat map, would need thousands and is embedded as a bitmap instead.
+fn write_image(svg: &mut String, image: &RgbImage, corners: [Point; 2]) {
+    const MOST: usize = 1_000;
+    let filled = rectangles(image, corners, 1.0);
+    if filled.len() > MOST
+        && let Ok(bitmap) = png::encode(image)
+    {
+        let [(left, top), (right, bottom)] = corners;
+        let (x, y) = (units(left), units(top));
+        return element(
+            svg,
+            format_args!(
+                "image x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" \
+                 preserveAspectRatio=\"none\" href=\"data:image/png;base64,{}\"",
+                units(right) - x,
+                units(bottom) - y,
+                BASE64_STANDARD.encode(bitmap)
+            ),
+        );
+    }
+    for (corners, color) in filled {
+        rectangle(svg, corners, color.into());
     }
 }
 

@@ -107,16 +107,6 @@ pub(crate) const MARKER_RADIUS: f64 = 4.5;
 /// order.
 type Ramp = [Color; 6];
 
-/// From nearly white over green to dark blue, for fractions.
-pub(crate) const COOL: Ramp = [
-    Color(255, 255, 245),
-    Color(217, 240, 190),
-    Color(127, 205, 187),
-    Color(52, 160, 193),
-    Color(36, 90, 160),
-    Color(10, 30, 90),
-];
-
 /// From nearly white over orange to dark brown, for mistakes.
 pub(crate) const WARM: Ramp = [
     Color(255, 250, 240),
@@ -127,8 +117,35 @@ pub(crate) const WARM: Ramp = [
     Color(95, 30, 5),
 ];
 
-/// Returns the color at a place from 0 (lightest) to 1 (darkest) of a ramp.
-pub(crate) fn shade(ramp: &Ramp, place: f64) -> Color {
+/// Matplotlib's viridis, from dark purple over green to yellow, for amounts on pictures. Its
+/// lightness increases evenly.
+pub(crate) const VIRIDIS: [Color; 11] = [
+    Color(68, 1, 84),
+    Color(72, 36, 117),
+    Color(65, 68, 135),
+    Color(53, 95, 141),
+    Color(42, 120, 142),
+    Color(33, 145, 140),
+    Color(34, 168, 132),
+    Color(68, 191, 112),
+    Color(122, 209, 81),
+    Color(189, 223, 38),
+    Color(253, 231, 37),
+];
+
+/// From blue (negative) over white (0) to orange (positive), darkening evenly in both directions.
+pub(crate) const DIVERGING: [Color; 7] = [
+    Color(5, 66, 128),
+    Color(45, 125, 190),
+    Color(150, 200, 230),
+    WHITE,
+    Color(250, 200, 140),
+    Color(220, 115, 30),
+    Color(140, 58, 0),
+];
+
+/// Returns the color at a place from 0 (the first color) to 1 (the last one) of a ramp.
+pub(crate) fn shade(ramp: &[Color], place: f64) -> Color {
     let place = place.clamp(0.0, 1.0) * (ramp.len() - 1) as f64;
     let index = (place as usize).min(ramp.len() - 2);
     let (from, to) = (ramp[index], ramp[index + 1]);
@@ -161,13 +178,25 @@ mod tests {
 
     #[test]
     fn ramps_darken_all_the_way_and_text_on_them_is_readable() {
-        for ramp in [COOL, WARM] {
-            let shades: Vec<Color> = (0..=50).map(|i| shade(&ramp, f64::from(i) / 50.0)).collect();
-            assert!(shades.windows(2).all(|pair| luminance(pair[1]) < luminance(pair[0])));
-            for &shade in &shades {
-                let (a, b) = (luminance(text_on(shade)) + 0.05, luminance(shade) + 0.05);
-                assert!(a.max(b) / a.min(b) >= 3.9, "{shade:?}");
+        let shades: Vec<Color> = (0..=50).map(|i| shade(&WARM, f64::from(i) / 50.0)).collect();
+        assert!(shades.windows(2).all(|pair| luminance(pair[1]) < luminance(pair[0])));
+        for &shade in &shades {
+            let (a, b) = (luminance(text_on(shade)) + 0.05, luminance(shade) + 0.05);
+            assert!(a.max(b) / a.min(b) >= 3.9, "{shade:?}");
+        }
+    }
+
+    #[test]
+    fn viridis_lightens_and_the_diverging_scale_darkens_away_from_white() {
+        let lightness = |ramp: &[Color], place: f64| luminance(shade(ramp, place));
+        for i in 0..50 {
+            let (near, far) = (f64::from(i) / 100.0, f64::from(i + 1) / 100.0);
+            assert!(lightness(&VIRIDIS, 2.0 * far) > lightness(&VIRIDIS, 2.0 * near));
+            for side in [-1.0, 1.0] {
+                let (near, far) = (0.5 + side * near, 0.5 + side * far);
+                assert!(lightness(&DIVERGING, far) < lightness(&DIVERGING, near));
             }
         }
+        assert_eq!(shade(&DIVERGING, 0.5), WHITE);
     }
 }

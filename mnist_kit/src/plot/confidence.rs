@@ -1,6 +1,6 @@
 //! The class probabilities of one image.
 
-use super::grid::verdict;
+use super::item::verdict;
 use crate::Result;
 use crate::eval::Prediction;
 use crate::figure::theme::{self, Color};

@@ -1,19 +1,22 @@
-//! The confusion matrix.
+//! Confusion matrices.
 
 use crate::Result;
 use crate::eval::ConfusionMatrix;
 use crate::figure::theme::{self, Color};
-use crate::figure::{ABOVE, Axis, Figure, Part, axes, text_width};
+use crate::figure::{ABOVE, Axis, ColorBar, Figure, Part, axes, text_width, titled};
 use crate::table::thousands;
 use anyhow::ensure;
 use plotters::style::text_anchor::HPos;
+
+const CAPTION: &str = "Shades: mistakes; correct predictions in pale blue";
 
 impl ConfusionMatrix {
     /// Plots the counts of images by true class (row) and predicted class (column).
     ///
     /// The shade shows mistakes only: white is none, the darkest is the largest count off the
     /// diagonal. The diagonal is pale blue throughout; shaded by its thousands, it would leave every
-    /// mistake white. Zeros are faint.
+    /// mistake white. Zeros are faint. To compare two matrices, see
+    /// [`confusion_pair`](crate::plot::confusion_pair).
     ///
     /// # Errors
     /// Fewer than 2 or more than 64 classes.
@@ -21,44 +24,25 @@ impl ConfusionMatrix {
     /// ```
     /// use mnist_kit::eval::ConfusionMatrix;
     ///
-    /// let matrix = ConfusionMatrix::new(&[0, 1, 1, 1], &[0, 1, 0, 1], 2)?;
-    /// let svg = matrix.plot()?.title("Two classes").to_svg()?;
-    /// assert!(svg.contains("Predicted class"));
+    /// let matrix = ConfusionMatrix::new(&[0, 1, 1, 1], &[0, 1, 0, 1], 2)?.with_title("Two classes");
+    /// let svg = matrix.plot()?.to_svg()?;
+    /// assert!(svg.contains("Predicted class") && svg.contains("Two classes"));
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn plot(&self) -> Result<Figure> {
-        let counts = self.counts();
-        let places =
-            || (0..counts.len() * counts.len()).map(|i| (i / counts.len(), i % counts.len()));
-        let mistakes = |row: usize, col: usize| if row == col { 0 } else { counts[row][col] };
-        let worst = places().map(|(row, col)| mistakes(row, col)).max().unwrap_or(0);
-        let cell = |(row, col): (usize, usize)| {
-            let count = counts[row][col];
-            let background = match mistakes(row, col) as f64 / worst.max(1) as f64 {
-                _ if row == col => theme::PALE_BLUE,
-                0.0 => theme::WHITE,
-                fraction => theme::shade(&theme::WARM, 0.1 + 0.9 * fraction),
-            };
-            Cell { text: thousands(count as i64), background, faint: count == 0 }
-        };
-        let caption = if worst > 0 {
-            format!(
-                "Shades: mistakes only, darkest at {}; correct predictions in pale blue",
-                thousands(worst as i64)
-            )
-        } else {
-            "No mistakes; correct predictions in pale blue".to_string()
-        };
-        let cells = places().map(cell).collect();
-        let figure = Matrix { names: self.class_names().to_vec(), cells, bar: false }.figure()?;
-        Ok(figure.caption(caption).note(self.note()))
+        let worst = self.largest_mistake();
+        let matrix = Matrix::counts(self, worst)?;
+        let figure = figure(vec![matrix], count_bar(worst));
+        let caption =
+            if worst > 0 { CAPTION } else { "No mistakes; correct predictions in pale blue" };
+        Ok(figure.title(self.title_or_default()).caption(caption).note(self.note()))
     }
 
     /// Plots each row divided by its sum, in percent: the predictions (columns) for the images of a
     /// true class (row).
     ///
-    /// The shade grows with the square root of the fraction, so that 1 % differs from 0; the bar
-    /// beside the matrix shows the scale.
+    /// The shade shows mistakes only. Its scale is logarithmic, from 0.1 % to 30 %, and the same in
+    /// every figure, so that figures can be compared. The diagonal is pale blue throughout.
     ///
     /// # Errors
     /// Fewer than 2 or more than 64 classes.
@@ -71,7 +55,111 @@ impl ConfusionMatrix {
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn plot_normalized(&self) -> Result<Figure> {
-        let cell = |&fraction: &f64| {
+        let figure = figure(vec![Matrix::percents(self)?], Some(percent_bar()));
+        let title = format!("{}, in percent of each true class", self.title_or_default());
+        Ok(figure.title(title).caption(CAPTION).note(self.note()))
+    }
+
+    fn title_or_default(&self) -> &str {
+        self.title().unwrap_or("Confusion matrix")
+    }
+
+    fn largest_mistake(&self) -> u64 {
+        self.top_mistakes(1).first().map_or(0, |&(_, _, count)| count)
+    }
+}
+
+/// Plots the counts of two confusion matrices side by side, shaded on one scale as
+/// [`ConfusionMatrix::plot`] does, to compare two models on the same images.
+///
+/// Each matrix is titled by [`with_title`](ConfusionMatrix::with_title); without that, the titles are
+/// "First" and "Second".
+///
+/// # Errors
+/// Fewer than 2 or more than 64 classes, or matrices of different classes.
+///
+/// ```
+/// use mnist_kit::eval::ConfusionMatrix;
+/// use mnist_kit::plot::confusion_pair;
+///
+/// let cnn = ConfusionMatrix::new(&[0, 1, 1], &[0, 1, 0], 2)?.with_title("CNN");
+/// let deeper = ConfusionMatrix::new(&[0, 1, 1], &[0, 1, 1], 2)?.with_title("Deeper CNN");
+/// assert!(confusion_pair(&cnn, &deeper)?.to_svg()?.contains("Deeper CNN"));
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub fn confusion_pair(first: &ConfusionMatrix, second: &ConfusionMatrix) -> Result<Figure> {
+    ensure!(
+        first.class_names() == second.class_names(),
+        "the matrices have the classes {:?} and {:?}; compare two models of the same classes",
+        first.class_names(),
+        second.class_names()
+    );
+    let worst = first.largest_mistake().max(second.largest_mistake());
+    let mut matrices = Vec::new();
+    for (matrix, title) in [(first, "First"), (second, "Second")] {
+        let title = Some(matrix.title().unwrap_or(title).to_string());
+        matrices.push(Matrix { title, ..Matrix::counts(matrix, worst)? });
+    }
+    let note = first.note().or(second.note());
+    Ok(figure(matrices, count_bar(worst)).caption(CAPTION).note(note))
+}
+
+/// Returns the shade of mistakes from the fewest (0) to the most (1).
+fn shade(place: f64) -> Color {
+    theme::shade(&theme::WARM, 0.1 + 0.9 * place)
+}
+
+fn count_bar(worst: u64) -> Option<ColorBar> {
+    (worst > 0).then(|| ColorBar::linear("Mistakes (images)", shade, (0.0, worst as f64), true))
+}
+
+/// The percentages that the scale of normalized matrices reaches from and to.
+const PERCENTS: (f64, f64) = (0.1, 30.0);
+
+/// Returns the place of a percentage on the logarithmic scale of normalized matrices.
+fn place(percent: f64) -> f64 {
+    ((percent / PERCENTS.0).ln() / (PERCENTS.1 / PERCENTS.0).ln()).clamp(0.0, 1.0)
+}
+
+fn percent_bar() -> ColorBar {
+    let ticks =
+        [(0.1, "≤ 0.1"), (0.3, "0.3"), (1.0, "1"), (3.0, "3"), (10.0, "10"), (30.0, "≥ 30")];
+    ColorBar {
+        label: "Mistakes (% of the true class)".to_string(),
+        color: shade,
+        ticks: ticks.map(|(percent, text)| (place(percent), text.to_string())).to_vec(),
+    }
+}
+
+#[derive(Debug)]
+struct Cell {
+    text: String,
+    background: Color,
+    faint: bool,
+}
+
+#[derive(Debug)]
+struct Matrix {
+    title: Option<String>,
+    names: Vec<String>,
+    /// Row by row.
+    cells: Vec<Cell>,
+}
+
+impl Matrix {
+    /// Counts, of which `worst` mistakes are the darkest.
+    fn counts(matrix: &ConfusionMatrix, worst: u64) -> Result<Matrix> {
+        Matrix::new(matrix, |row, col| {
+            let count = matrix.counts()[row][col];
+            let fraction = count as f64 / worst.max(1) as f64;
+            (thousands(count as i64), (count > 0).then(|| shade(fraction)))
+        })
+    }
+
+    fn percents(matrix: &ConfusionMatrix) -> Result<Matrix> {
+        let fractions = matrix.normalized();
+        Matrix::new(matrix, |row, col| {
+            let fraction = fractions[row][col];
             let text = match 100.0 * fraction {
                 0.0 => "0".to_string(),
                 percent if percent < 0.05 => "<0.1".to_string(),
@@ -79,49 +167,39 @@ impl ConfusionMatrix {
                 100.0 => "100".to_string(),
                 percent => format!("{percent:.1}"),
             };
-            Cell { text, background: shade(fraction), faint: fraction == 0.0 }
-        };
-        let cells = self.normalized().iter().flatten().map(cell).collect();
-        let figure = Matrix { names: self.class_names().to_vec(), cells, bar: true }.figure()?;
-        Ok(figure.caption("Percent of the images of each true class").note(self.note()))
+            (text, (fraction > 0.0).then(|| shade(place(100.0 * fraction))))
+        })
     }
-}
 
-struct Cell {
-    text: String,
-    background: Color,
-    faint: bool,
-}
-
-/// Returns white for 0, then a shade that darkens with the square root of the fraction.
-fn shade(fraction: f64) -> Color {
-    if fraction == 0.0 { theme::WHITE } else { theme::shade(&theme::COOL, fraction.sqrt()) }
-}
-
-/// Width of the color bar with its labels.
-const BAR: f64 = 64.0;
-
-struct Matrix {
-    names: Vec<String>,
-    /// Row by row.
-    cells: Vec<Cell>,
-    /// Whether a color bar is drawn beside the matrix.
-    bar: bool,
-}
-
-impl Matrix {
-    fn figure(self) -> Result<Figure> {
-        let count = self.names.len();
+    /// `cell` returns the text at a row and column, and the shade if the number is not 0.
+    fn new(
+        matrix: &ConfusionMatrix,
+        cell: impl Fn(usize, usize) -> (String, Option<Color>),
+    ) -> Result<Matrix> {
+        let names = matrix.class_names().to_vec();
+        let count = names.len();
         ensure!(
             (2..=64).contains(&count),
             "a confusion matrix of {count} classes, expected 2 to 64"
         );
-        let size = (count as f64 * 44.0).clamp(220.0, 880.0);
+        let cell = |i: usize| {
+            let (row, col) = (i / count, i % count);
+            let (text, shade) = cell(row, col);
+            let background = match shade {
+                _ if row == col => theme::PALE_BLUE,
+                shade => shade.unwrap_or(theme::WHITE),
+            };
+            Cell { text, background, faint: shade.is_none() }
+        };
+        Ok(Matrix { title: None, cells: (0..count * count).map(cell).collect(), names })
+    }
+
+    /// Width and height that the matrix needs with its axes.
+    fn size(&self) -> (f64, f64) {
+        let size = (self.names.len() as f64 * 44.0).clamp(220.0, 880.0);
         let [x, y] = self.axes();
-        let beside = y.beside() + x.right(size) + if self.bar { BAR } else { 0.0 };
-        let margins = 2.0 * theme::MARGIN;
-        let (width, height) = (size + beside + margins, size + ABOVE + x.below(size) + margins);
-        Ok(Figure::new(width, height, move |part| self.draw(part)))
+        let title = if self.title.is_some() { theme::TEXT_BAND + theme::GAP } else { 0.0 };
+        (size + y.beside() + x.right(size), size + ABOVE + x.below(size) + title)
     }
 
     /// The horizontal and the vertical axis; the first class is at the top.
@@ -131,8 +209,9 @@ impl Matrix {
         [x, Axis { range: y.range.end..0.0, ..y }]
     }
 
-    fn draw(&self, part: &Part) -> Result<()> {
-        let (part, bar) = part.cut_left(part.width() - if self.bar { BAR } else { 0.0 });
+    /// Draws the matrix; returns the part that its cells cover.
+    fn draw<'a>(&self, part: &Part<'a>) -> Result<Part<'a>> {
+        let part = titled(part, self.title.as_deref());
         let [x, y] = self.axes();
         let plot = axes(&part, x, y)?;
 
@@ -162,27 +241,29 @@ impl Matrix {
             let at = plot.at((x + 0.5, y + 0.5));
             plot.part.text(text, at, style.color(color), HPos::Center, width);
         }
-        if self.bar {
-            color_bar(&bar.level_with(&plot.part));
-        }
-        Ok(())
+        Ok(plot.part)
     }
 }
 
-/// Draws the shades of 0 to 100 %, from bottom to top, with some percentages.
-fn color_bar(part: &Part) {
-    const STEPS: usize = 64;
-    const WIDTH: f64 = 14.0;
-    let height = part.height();
-    for i in 0..STEPS {
-        // Each piece reaches down to the bottom, below the next one, so that there are no seams.
-        let top = i as f64 / STEPS as f64 * height;
-        let root = 1.0 - (i as f64 + 0.5) / STEPS as f64;
-        part.rect((12.0, top), WIDTH, height - top, shade(root * root));
-    }
-    for percent in [0.0, 1.0, 5.0, 20.0, 50.0, 100.0f64] {
-        let y = (1.0 - (percent / 100.0).sqrt()) * height;
-        let at = (12.0 + WIDTH + 4.0, y.clamp(5.0, height - 5.0));
-        part.text(&format!("{percent} %"), at, theme::TICK.size(10.0), HPos::Left, 36.0);
-    }
+/// Returns the figure of matrices side by side, with the bar of their colors.
+fn figure(matrices: Vec<Matrix>, bar: Option<ColorBar>) -> Figure {
+    let sizes = matrices.iter().map(Matrix::size);
+    let width: f64 = sizes.clone().map(|(width, _)| width).sum();
+    let height = sizes.map(|(_, height)| height).fold(0.0, f64::max);
+    let gaps = (matrices.len() - 1) as f64 * theme::PANEL_GAP;
+    let beside = bar.as_ref().map_or(0.0, ColorBar::width);
+    let margins = 2.0 * theme::MARGIN;
+    Figure::new(width + gaps + beside + margins, height + margins, move |part| {
+        let (part, right) = part.cut_left(part.width() - beside);
+        let each = (part.width() - gaps) / matrices.len() as f64;
+        let mut cells = part;
+        for (i, matrix) in matrices.iter().enumerate() {
+            let (_, rest) = part.cut_left(i as f64 * (each + theme::PANEL_GAP));
+            cells = matrix.draw(&rest.cut_left(each).0)?;
+        }
+        if let Some(bar) = &bar {
+            bar.draw(&right.level_with(&cells));
+        }
+        Ok(())
+    })
 }

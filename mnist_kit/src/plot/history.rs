@@ -18,8 +18,8 @@ impl History {
     /// Plots loss and accuracy by epoch in two panels.
     ///
     /// Shows the training set and, in the epochs that measured them, the validation and the test
-    /// set. The loss axis starts at 0. The accuracy axis runs from 80 to 100 %, or from lower if a
-    /// value is below 80 %.
+    /// set. The loss axis starts at 0. The accuracy axis ends at 100 % and starts where the last
+    /// epochs can be told apart, see [`Lines::percent_range`]; arrows mark accuracies below it.
     ///
     /// # Errors
     /// No epoch yet, a loss that is not finite, or an accuracy outside of 0 to 1.
@@ -55,12 +55,11 @@ impl History {
                 percent / 100.0
             );
         }
-        let lowest = values(&accuracies).fold(80.0, f64::min);
-        let accuracy = Lines::new("Epoch", "Accuracy (%)")
-            .title("Accuracy")
-            .y_range((lowest / 10.0).floor().max(0.0) * 10.0, 100.0);
-        let accuracy =
-            accuracies.into_iter().fold(accuracy, |lines, (name, curve)| lines.series(name, curve));
+        let accuracy = Lines::new("Epoch", "Accuracy (%)").title("Accuracy");
+        let accuracy = accuracies
+            .into_iter()
+            .fold(accuracy, |lines, (name, curve)| lines.series(name, curve))
+            .percent_range();
 
         loss.check()?;
         accuracy.check()?;

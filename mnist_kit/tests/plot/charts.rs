@@ -3,9 +3,12 @@
 use crate::common::message;
 use crate::samples::*;
 use anyhow::Result;
-use mnist_kit::eval::{ConfusionMatrix, Prediction};
+use mnist_kit::eval::{Bins, ConfusionMatrix, Prediction, Reliability};
 use mnist_kit::figure::theme;
-use mnist_kit::plot::{Bars, GridItem, Lines, confidence_histogram, image_grid, prediction_grid};
+use mnist_kit::plot::{
+    Bars, GridItem, Lines, class_balance, confidence_histogram, confusion_pair, image_grid,
+    prediction_grid,
+};
 use mnist_kit::train::{EpochRecord, History};
 use proptest::prelude::*;
 use tch::Kind;
@@ -53,8 +56,9 @@ fn history_has_two_panels_with_markers() -> Result<()> {
     // Train: a circle for each epoch and one in the legend, in both panels.
     assert_eq!(count(&svg, "<circle "), 8);
     assert_eq!(count(&svg, "<polygon "), 8);
-    let labels: Vec<&str> = ["80", "85", "90", "95", "100"].into();
-    assert!(labels.iter().all(|label| writes(&svg, label)));
+    let labels: Vec<&str> = ["88", "92", "96", "100"].into();
+    assert!(labels.iter().all(|label| writes(&svg, label)), "{svg}");
+    assert!(!svg.contains("below the axis"));
     // Epochs are whole numbers, and the axis reaches down where an accuracy does.
     assert!(!writes(&svg, "1.5") && !writes(&svg, "60"));
     assert!(writes(&history(&[(2.0, 0.61)]).plot()?.to_svg()?, "60"));
@@ -95,13 +99,95 @@ fn confusion_shades_mistakes() -> Result<()> {
     let svg = matrix.plot()?.to_svg()?;
     assert_eq!(rects(&svg, theme::Color(173, 207, 232)), 3);
     assert_eq!(rects(&svg, theme::Color(95, 30, 5)), 1);
-    assert!(svg.contains("darkest at 1"));
+    assert!(writes(&svg, "Mistakes (images)") && writes(&svg, "Confusion matrix"));
+    // In percent, 30 and above is the darkest.
     let svg = matrix.plot_normalized()?.to_svg()?;
-    assert!(["66.7", "33.3", "100"].iter().all(|text| writes(&svg, text)));
+    assert!(["66.7", "33.3", "100", "≥ 30"].iter().all(|text| writes(&svg, text)));
+    assert_eq!(rects(&svg, theme::Color(173, 207, 232)), 3);
+    assert_eq!(rects(&svg, theme::Color(95, 30, 5)), 1);
     // A class without images, and a matrix without mistakes.
     let perfect = ConfusionMatrix::new(&[0], &[0], 2)?;
     assert!(perfect.plot()?.to_svg()?.contains("No mistakes"));
     perfect.plot_normalized()?.to_png()?;
+    Ok(())
+}
+
+#[test]
+fn two_matrices_share_a_scale() -> Result<()> {
+    let few = ConfusionMatrix::new(&[0, 0, 1], &[0, 1, 1], 2)?.with_title("CNN");
+    let many = ConfusionMatrix::new(&[0, 0, 0, 1], &[1, 1, 0, 1], 2)?;
+    let svg = confusion_pair(&few, &many)?.to_svg()?;
+    // The darkest shade is two mistakes, so the one mistake of the first matrix is paler.
+    assert_eq!(rects(&svg, theme::Color(95, 30, 5)), 1);
+    assert!(["CNN", "Second", "Mistakes (images)"].iter().all(|text| writes(&svg, text)));
+    let other = ConfusionMatrix::new(&[0], &[0], 3)?;
+    assert!(message(confusion_pair(&few, &other)).contains("same classes"));
+    Ok(())
+}
+
+#[test]
+fn accuracies_below_the_axis_are_marked() -> Result<()> {
+    let svg = history(&[(2.3, 0.167), (0.4, 0.96), (0.2, 0.97), (0.1, 0.98)]).plot()?.to_svg()?;
+    assert!(writes(&svg, "below the axis") && !writes(&svg, "50"));
+    // In both panels triangles: three of validation and one of the legend in the loss, one less
+    // where an arrow marks the first epoch; arrows of both series and one in the legend.
+    let triangles = |color: &str| {
+        svg.lines().filter(|line| line.starts_with("<polygon") && line.contains(color)).count()
+    };
+    assert_eq!(triangles(&hex(theme::BLUE)), 1);
+    assert_eq!(triangles(&hex(theme::VERMILLION)), 5 + 5);
+    Ok(())
+}
+
+#[test]
+fn equal_series_are_all_visible() -> Result<()> {
+    let points = [(0.0, 1.0), (1.0, 0.5), (2.0, 0.1)];
+    let lines = Lines::new("Epoch", "Rate").series("a", points).series("b", points);
+    let svg = lines.plot()?.to_svg()?;
+    let strokes = |theme::Color(red, green, blue): theme::Color| {
+        let stroke = format!("stroke=\"#{red:02X}{green:02X}{blue:02X}\"");
+        svg.lines().filter(|line| line.starts_with("<polyline") && line.contains(&stroke)).count()
+    };
+    // A line and its key; the upper one in pieces, through which the lower one is seen.
+    assert_eq!(strokes(theme::BLUE), 2);
+    assert!(strokes(theme::VERMILLION) > 20);
+    Ok(())
+}
+
+#[test]
+fn class_balance_is_in_fractions() -> Result<()> {
+    let (train, test) = (split(100), split(20));
+    let svg = class_balance(&[("train", &train), ("test", &test)])?.to_svg()?;
+    for text in ["train (100 images)", "test (20 images)", "Images (% of the split)", "10"] {
+        assert!(writes(&svg, text), "{text}");
+    }
+    // Ten bars and a key of each, all of them equally high.
+    assert_eq!((rects(&svg, theme::BLUE), rects(&svg, theme::VERMILLION)), (11, 11));
+    let heights: std::collections::BTreeSet<&str> = svg
+        .lines()
+        .filter(|line| line.contains(&hex(theme::BLUE)) || line.contains(&hex(theme::VERMILLION)))
+        .filter_map(|line| line.split("height=").nth(1)?.split('"').nth(1))
+        .collect();
+    assert_eq!(heights.len(), 2, "{heights:?}");
+    assert!(message(class_balance(&[])).contains("no splits"));
+    assert!(message(class_balance(&[("none", &split(0))])).contains("no images"));
+    Ok(())
+}
+
+#[test]
+fn reliability_counts_its_predictions() -> Result<()> {
+    // 200 predictions in the highest bin, 3 and 2 in others: a linear axis would hide these.
+    let confidences: Vec<f64> =
+        [(0.95, 200), (0.75, 3), (0.55, 2)].iter().flat_map(|&(c, n)| vec![c; n]).collect();
+    let right = vec![true; confidences.len()];
+    let reliability = Reliability::new(&confidences, &right, Bins::EqualWidth(10))?;
+    assert_eq!(reliability.bins().iter().map(|bin| bin.count).sum::<usize>(), 205);
+    let svg = reliability.plot()?.to_svg()?;
+    for text in ["200", "3", "2", "Predictions (log)", "1", "10", "100"] {
+        assert!(writes(&svg, text), "{text}");
+    }
+    let even = Reliability::new(&[0.95, 0.55], &[true, false], Bins::EqualWidth(10))?;
+    assert!(writes(&even.plot()?.to_svg()?, "Predictions"));
     Ok(())
 }
 

@@ -50,7 +50,8 @@ fn svg_is_small_and_well_formed() -> Result<()> {
         let svg = figure.to_svg()?;
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{name}");
         assert_eq!(count(&svg, "<text "), count(&svg, "</text>"), "{name}");
-        for line in svg.lines() {
+        // The bitmaps of heat maps may contain any letters.
+        for line in svg.lines().filter(|line| !line.starts_with("<image ")) {
             // One tag a line, or the text between two.
             let tag = line.starts_with('<') && line.ends_with('>');
             assert!(tag || !line.contains(['<', '>']), "{name}: {line}");

@@ -6,11 +6,13 @@ use mnist_kit::data::{DataSet, Split};
 use mnist_kit::eval::{Bins, ConfusionMatrix, Prediction, Reliability};
 use mnist_kit::figure::{Figure, theme};
 use mnist_kit::plot::{
-    Bars, GridItem, Lines, confidence_histogram, image_grid, item_grid, prediction_grid,
+    Bars, GridItem, Lines, augmentation_grid, class_balance, confidence_grid, confidence_histogram,
+    confusion_pair, grad_cam_grid, image_grid, item_grid, kernel_grids, prediction_grid,
 };
 use mnist_kit::plotters::prelude::*;
 use mnist_kit::train::{EpochRecord, History};
-use tch::Tensor;
+use mnist_kit::transform::Compose;
+use tch::{Device, Kind, Tensor};
 
 pub fn image(channels: i64, height: i64, width: i64) -> Tensor {
     let values: Vec<u8> = (0..channels * height * width).map(|i| (i % 251) as u8).collect();
@@ -131,6 +133,7 @@ pub fn reliability(bins: Bins) -> Result<Reliability> {
 /// One figure of each kind, and some that are hard to fit.
 pub fn every_plot() -> Result<Vec<(&'static str, Figure)>> {
     let long = "a title that is much longer than the picture below it is wide, by far";
+    let heat = Tensor::arange(49, (Kind::Float, Device::Cpu)).view([1, 7, 7]);
     Ok(vec![
         ("grid", image_grid(&split(10), 2, 5)?.title("The first image of each digit")),
         ("large grid", image_grid(&split(300), 15, 20)?),
@@ -156,6 +159,13 @@ pub fn every_plot() -> Result<Vec<(&'static str, Figure)>> {
         ("class counts", split(47).class_counts()?.plot()?),
         ("reliability", reliability(Bins::EqualWidth(10))?.plot()?.title("Reliability")),
         ("equal mass", reliability(Bins::EqualMass(15))?.plot()?),
+        ("pair", confusion_pair(&confusion(10), &confusion(10).with_title(long))?),
+        ("heat", grad_cam_grid(&[prediction(3, 5, 10)], &heat, 1, 1)?.title("Grad-CAM")),
+        ("kernels", kernel_grids(&[("before training", &heat), (long, &(&heat * -2.0))])?),
+        ("surest", confidence_grid(&[prediction(3, 3, 10), fashion(prediction(9, 0, 10))], 1, 2)?),
+        ("augmented", augmentation_grid(&image(1, 28, 28), &Compose::new(), 2, 3)?),
+        ("balance", class_balance(&[("train", &split(47)), (long, &split(20))])?),
+        ("early epochs", history(&[(2.3, 0.11), (1.0, 0.96), (0.1, 0.98), (0.1, 0.98)]).plot()?),
         ("confidences", confidence_histogram(&[0.2, 0.9, 0.99, 1.0], &[false, true, true, true])?),
         (
             "lines",
