@@ -37,7 +37,7 @@ fn run<M: ModuleT + Layers>(
     let transform = Compose::new().to_tensor().normalize(0.1307, 0.3081);
     let weights = page.with_extension("safetensors");
     if pictures.is_empty() {
-        let train = Mnist::load()?.train.head(6_000);
+        let train = Mnist::load()?.train.head(4_000);
         let batches = train.batches(64)?.transform(&transform);
         fit(model, &vs, &batches).optimizer(Adam::new(2e-3)).epochs(3).run()?;
         save_weights(&vs, &weights)?;

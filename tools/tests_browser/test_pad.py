@@ -36,25 +36,30 @@ def program():
     return project.program().parent / "examples" / "digit_pad"
 
 
-@pytest.fixture(params=["mlp", "lenet", "cnn"])
-def pad(request, program, browser, tmp_path):
-    """A page with a pad, opened from its file, without a network."""
-    file = tmp_path / f"{request.param}.html"
+@pytest.fixture(scope="module", params=["mlp", "lenet", "cnn"])
+def file(request, program, tmp_path_factory):
+    """A page with the pad of a model."""
+    file = tmp_path_factory.mktemp("pad") / f"{request.param}.html"
     subprocess.run([program, request.param, file], check=True)
+    return file
+
+
+@pytest.fixture
+def pad(file, program, browser):
+    """The page, opened without a network."""
     context = browser.new_context(
         viewport={"width": 1000, "height": 760}, offline=True, color_scheme="light"
     )
-    pad = Pad(context, program, request.param, file)
-    yield pad
+    yield Pad(context, program, file)
     context.close()
 
 
 class Pad:
     """A page with a pad."""
 
-    def __init__(self, context, program, model, file):
+    def __init__(self, context, program, file):
         """Opens the page and listens for errors and requests."""
-        self.program, self.model, self.file = program, model, file
+        self.program, self.model, self.file = program, file.stem, file
         self.page = context.new_page()
         self.complaints = []
         self.page.on("console", lambda message: self.complaints.append(message.text))
@@ -147,26 +152,26 @@ def test_a_pad_is_cleared_and_shows_its_maps(pad):
     assert pad.complaints == []
 
 
-def test_a_finger_draws(pad, browser):
+def test_a_finger_draws(file, browser):
     context = browser.new_context(
         viewport={"width": 400, "height": 800}, has_touch=True, offline=True
     )
     page = context.new_page()
-    page.goto(pad.file.as_uri())
+    page.goto(file.as_uri())
     page.touchscreen.tap(100, 200)
     page.wait_for_function(f"() => {STATE}.logits !== null")
-    page.screenshot(path=SCREENSHOTS / f"pad-{pad.model}-phone.png", full_page=True)
+    page.screenshot(path=SCREENSHOTS / f"pad-{file.stem}-phone.png", full_page=True)
     # Nothing is wider than the screen.
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     context.close()
 
 
-def test_a_still_picture_stands_where_scripts_do_not_run(pad, browser):
+def test_a_still_picture_stands_where_scripts_do_not_run(file, browser):
     context = browser.new_context(java_script_enabled=False, offline=True)
     page = context.new_page()
-    page.goto(pad.file.as_uri())
+    page.goto(file.as_uri())
     picture = page.get_by_role("img", name="An example digit and what the model reads in it")
     expect(picture).to_be_visible()
     expect(page.get_by_text("Run this cell to draw a digit of your own here.")).to_be_visible()
-    page.screenshot(path=SCREENSHOTS / f"pad-{pad.model}-still.png")
+    page.screenshot(path=SCREENSHOTS / f"pad-{file.stem}-still.png")
     context.close()

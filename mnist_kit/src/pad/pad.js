@@ -171,7 +171,10 @@ function pad(root, settings, layers, levels) {
     event.preventDefault();
     drawing.setPointerCapture(event.pointerId);
     stroke = at(event);
-    lineTo(stroke);
+    // Browsers do not draw a line without a length.
+    context.beginPath();
+    context.arc(...stroke, settings.pen / 2, 0, 2 * Math.PI);
+    context.fill();
   });
   drawing.addEventListener("pointermove", move);
   drawing.addEventListener("pointerup", end);
@@ -180,7 +183,7 @@ function pad(root, settings, layers, levels) {
   function reset() {
     context.fillStyle = "black";
     context.fillRect(0, 0, drawing.width, drawing.height);
-    context.strokeStyle = "white";
+    [context.fillStyle, context.strokeStyle] = ["white", "white"];
     context.lineWidth = settings.pen;
     context.lineCap = "round";
     context.lineJoin = "round";

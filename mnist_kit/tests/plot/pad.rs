@@ -60,7 +60,7 @@ fn names_of_classes_cannot_end_the_script() -> Result<()> {
     let html = pad.to_html();
     assert_eq!(html.matches("</script>").count(), 1);
     assert!(html.contains(r#"\"quoted\" & \u003c/script>\u003cb>'bold'\u003c/b>"#));
-    assert!(pad.figure().to_svg()?.contains("&lt;/script&gt;"));
+    assert!(pad.figure().to_svg()?.contains("&quot;quoted&quot; &amp; "));
     let text = message(pad.class_names(["one", "two"]));
     assert!(text.contains("2 class names for 10 classes"), "{text}");
     Ok(())
