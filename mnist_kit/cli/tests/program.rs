@@ -79,7 +79,7 @@ fn a_run_keeps_its_record_across_an_interruption() -> Result<()> {
     assert_eq!(first.settings["batch_size"], 500);
     assert_eq!(first.settings["schedule"], "constant");
     assert!(first.threads > 0 && first.date.starts_with("20") && first.date.len() == 10);
-    assert_eq!(first.history.note(), Some("quick mode: a slice of generated digits (not MNIST)"));
+    assert_eq!(first.history.note(), Some("quick mode, generated digits (not MNIST)"));
 
     assert!(run("3", "records/lenet_7.json")?.status.success());
     let second = RunRecord::load(&path)?;
