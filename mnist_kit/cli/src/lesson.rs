@@ -20,6 +20,8 @@ pub struct Lesson {
     model: Architecture,
     /// Number of the perceptron's hidden neurons.
     hidden: Option<i64>,
+    /// Number of channels of the residual network's first stage.
+    width: Option<i64>,
     epochs: usize,
     batch_size: usize,
     drop_last: bool,
@@ -28,7 +30,7 @@ pub struct Lesson {
 
 impl Lesson {
     /// The lesson that trains this model.
-    pub fn of(model: Architecture, hidden: Option<i64>) -> Lesson {
+    pub fn of(model: Architecture) -> Lesson {
         let (name, epochs, batch_size, seed) = match model {
             Architecture::Mlp => ("mlp", 3, 128, 42),
             Architecture::Lenet => ("lenet", 21, 128, 42),
@@ -37,7 +39,17 @@ impl Lesson {
             Architecture::Resnet => ("resnet", 9, 64, 42),
         };
         let drop_last = matches!(model, Architecture::Cnn | Architecture::DeepCnn);
-        Lesson { name, model, hidden, epochs, batch_size, drop_last, seed }
+        Lesson { name, model, hidden: None, width: None, epochs, batch_size, drop_last, seed }
+    }
+
+    /// Sets the number of the perceptron's hidden neurons.
+    pub fn hidden(self, hidden: i64) -> Lesson {
+        Lesson { hidden: Some(hidden), ..self }
+    }
+
+    /// Sets the number of channels of the residual network's first stage.
+    pub fn width(self, width: i64) -> Lesson {
+        Lesson { width: Some(width), ..self }
     }
 
     /// Trains and evaluates the model, and saves figures, weights and history.
@@ -94,15 +106,17 @@ impl Lesson {
     /// The settings of the run, for its record.
     fn settings(&self, common: &Common) -> Result<Map<String, Value>> {
         let mut settings = common.settings(self.epochs, self.batch_size)?;
-        if let Some(hidden) = self.hidden {
-            settings.insert("hidden".to_string(), hidden.into());
+        for (name, size) in [("hidden", self.hidden), ("width", self.width)] {
+            if let Some(size) = size {
+                settings.insert(name.to_string(), size.into());
+            }
         }
         Ok(settings)
     }
 
     /// The lesson's recipe; the perceptron is normalized with the first 1,000 training images.
     fn recipe(&self, mnist: &Mnist) -> Result<Recipe> {
-        let recipe = Recipe { hidden: self.hidden, ..Recipe::usual(self.model) };
+        let recipe = Recipe { hidden: self.hidden, width: self.width, ..Recipe::usual(self.model) };
         if self.model != Architecture::Mlp {
             return Ok(recipe);
         }

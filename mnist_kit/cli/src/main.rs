@@ -43,7 +43,13 @@ enum Command {
     /// Lesson 3: a deeper CNN with dropout; Adam 1e-3, batch size 100, 15 epochs
     DeepCnn(Common),
     /// Lesson 4: a residual network on augmented images; Adam 1e-3, batch size 64, 9 epochs
-    Resnet(Common),
+    Resnet {
+        /// Number of channels of the first stage; 16 trains in a tenth of the time
+        #[arg(long, default_value_t = 64)]
+        width: i64,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Lesson 5: transfer learning from ImageNet on 10,000 digits; AdamW, two phases
     Transfer(Transfer),
     /// Read pictures of digits with weights that a lesson has saved
@@ -63,11 +69,15 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Mlp { hidden, common } => Lesson::of(Architecture::Mlp, Some(hidden)).run(&common),
-        Command::Lenet(common) => Lesson::of(Architecture::Lenet, None).run(&common),
-        Command::Cnn(common) => Lesson::of(Architecture::Cnn, None).run(&common),
-        Command::DeepCnn(common) => Lesson::of(Architecture::DeepCnn, None).run(&common),
-        Command::Resnet(common) => Lesson::of(Architecture::Resnet, None).run(&common),
+        Command::Mlp { hidden, common } => {
+            Lesson::of(Architecture::Mlp).hidden(hidden).run(&common)
+        }
+        Command::Lenet(common) => Lesson::of(Architecture::Lenet).run(&common),
+        Command::Cnn(common) => Lesson::of(Architecture::Cnn).run(&common),
+        Command::DeepCnn(common) => Lesson::of(Architecture::DeepCnn).run(&common),
+        Command::Resnet { width, common } => {
+            Lesson::of(Architecture::Resnet).width(width).run(&common)
+        }
         Command::Transfer(transfer) => transfer.run(),
         Command::Predict(predict) => predict.run(),
     }

@@ -13,8 +13,8 @@ use tch::Device;
 
 #[derive(Args)]
 pub struct Common {
-    /// Number of epochs, 1 or more [default: the lesson's]
-    #[arg(long)]
+    /// Number of epochs, 1 or more; the last one given counts [default: the lesson's]
+    #[arg(long, overrides_with = "epochs")]
     epochs: Option<NonZero<usize>>,
     /// Number of images in a training batch [default: the lesson's]
     #[arg(long)]

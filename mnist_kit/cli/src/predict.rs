@@ -18,6 +18,9 @@ pub struct Predict {
     /// Model that the weights belong to [default: from the .json file beside them]
     #[arg(long, value_enum)]
     model: Option<Architecture>,
+    /// Number of channels of the residual network's first stage, with --model [default: 64]
+    #[arg(long, requires = "model")]
+    width: Option<i64>,
     /// Pictures of one digit each: PNG, JPEG, GIF, BMP or WebP, any size, gray or in color, light on
     /// dark or dark on light
     #[arg(required = true, value_name = "IMAGE")]
@@ -27,7 +30,7 @@ pub struct Predict {
 impl Predict {
     pub fn run(&self) -> Result<()> {
         let recipe = match self.model {
-            Some(model) => Recipe::usual(model),
+            Some(model) => Recipe { width: self.width, ..Recipe::usual(model) },
             None => Recipe::read(&self.weights)?,
         };
         let model = recipe.load(&self.weights)?;

@@ -27,6 +27,9 @@ pub struct Recipe {
     /// Number of the perceptron's hidden neurons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<i64>,
+    /// Number of channels of the residual network's first stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<i64>,
     /// Mean that is subtracted from pixels in 0–1.
     pub mean: f64,
     /// Standard deviation that the difference is divided by.
@@ -41,7 +44,7 @@ impl Recipe {
             Architecture::Resnet => (0.5, 0.5),
             Architecture::Lenet | Architecture::Cnn | Architecture::DeepCnn => (0.0, 1.0),
         };
-        Recipe { model, hidden: None, mean, std }
+        Recipe { model, hidden: None, width: None, mean, std }
     }
 
     /// Appends the conversion and normalization that the model expects to a transform.
@@ -59,7 +62,7 @@ impl Recipe {
             Architecture::Lenet => Box::new(LeNet::new(path)),
             Architecture::Cnn => Box::new(Cnn::new(path)),
             Architecture::DeepCnn => Box::new(DeepCnn::new(path)),
-            Architecture::Resnet => Box::new(ResNet::new(path)),
+            Architecture::Resnet => Box::new(ResNet::with_width(path, self.width.unwrap_or(64))?),
         })
     }
 

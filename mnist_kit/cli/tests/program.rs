@@ -143,7 +143,20 @@ fn networks_train_under_their_lessons_seed_and_the_schedule_that_is_asked_for() 
     assert_ne!(cnn, epoch("cnn --seed 42")?);
     assert_ne!(cnn, epoch("cnn --schedule one-cycle")?);
     epoch("deep-cnn --schedule cosine")?;
-    epoch("resnet")?;
+    epoch("resnet --width 8")?;
+    let recipe = std::fs::read_to_string(folder.path().join("out/resnet.json"))?;
+    assert!(recipe.contains("\"width\": 8"), "{recipe}");
+    let digit = Mnist::generated(5, 1, 1)?.test.get(0)?.0;
+    let gray = GrayImage::from_raw(28, 28, Vec::<u8>::try_from(digit.flatten(0, -1))?);
+    gray.context("28×28 pixels")?.save(folder.path().join("digit.png"))?;
+    let read = ["predict", "--weights", "out/resnet.safetensors", "digit.png"];
+    for named in [&[][..], &["--model", "resnet", "--width", "8"]] {
+        let output = mnist(folder.path(), &[&read[..], named].concat())?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let output = mnist(folder.path(), &["resnet", "--width", "0"])?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("width of a ResNet 0: expected 1"), "{said}");
     Ok(())
 }
 

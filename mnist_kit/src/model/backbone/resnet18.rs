@@ -40,7 +40,7 @@ fn stages(path: &nn::Path) -> Vec<Stage> {
         Stage::new("relu", nn::func(Tensor::relu), None),
         Stage::new("maxpool", max_pool, None),
     ];
-    stages.extend(residual_stages(path).into_iter().map(|(name, block)| {
+    stages.extend(residual_stages(path, 64).into_iter().map(|(name, block)| {
         let weight = block.conv1.ws.shallow_clone();
         Stage::new(name, block, Some(&weight))
     }));
