@@ -5,7 +5,7 @@ LESSON := notebooks/01_mlp.ipynb
 ENV_PYTHON = $$($(PYTHON) tools/project.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests doctor lab demo test test-browser bench bench-kernel record results requirements
+.PHONY: help setup setup-tests doctor lab demo test test-browser bench bench-kernel bench-page record results requirements
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -37,6 +37,9 @@ bench: setup-tests ## compare the speed of training and augmentation with PyTorc
 
 bench-kernel: setup ## compare the start-up of the kernel with plain evcxr (minutes)
 	@$(ENV_PYTHON) tools/bench_kernel.py
+
+bench-page: setup-tests ## time opening a notebook in the browser, with and without a standby kernel (minutes)
+	@$(ENV_PYTHON) tools/bench_page.py
 
 record: setup ## put the outputs into a lesson's notebook: make record NB=notebooks/03_cnn.ipynb
 	@$(ENV_PYTHON) tools/record.py $(NB) $(if $(HTML),--html $(HTML))

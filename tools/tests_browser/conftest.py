@@ -1,7 +1,5 @@
 """The server, the browser and the open notebook of the tests."""
 
-import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -10,22 +8,14 @@ import pytest
 TOOLS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOOLS))
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
+from browser import chromium
 from notebook import SCREENSHOTS, Notebook
 from server import Server
 
 # A loaded machine is slow, and waiting ends as soon as the awaited state is there.
 SECONDS = 300
-
-FLAGS = [
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="session")
@@ -38,18 +28,10 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
-    """Chromium as the system provides it: Playwright's own browsers are not needed."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.fail("Chromium is missing. On Debian: sudo apt-get install chromium")
+    """Chromium, whose pages have as much time as they need."""
     expect.set_options(timeout=SECONDS * 1000)
-    with sync_playwright() as playwright:
-        # Chromium's sandbox refuses to work for root.
-        browser = playwright.chromium.launch(
-            executable_path=chromium, chromium_sandbox=os.geteuid() != 0, args=FLAGS
-        )
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

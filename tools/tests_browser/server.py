@@ -18,13 +18,17 @@ import nbformat
 import project
 
 START_SECONDS = 300
+NO_STANDBY = {"MNIST_KIT_STANDBY": "0"}
 
 
 class Server:
     """JupyterLab on a free port, with its own settings and a copy of the notebooks."""
 
-    def __init__(self, folder: Path) -> None:
-        """Starts the server in an empty folder and waits until it answers."""
+    def __init__(self, folder: Path, standby: bool = False) -> None:
+        """Starts the server in an empty folder and waits until it answers.
+
+        With `standby`, the kernel of a notebook starts the standby for the next one.
+        """
         self.root = folder / "notebooks"
         shutil.copytree(
             project.ROOT / "notebooks",
@@ -39,7 +43,7 @@ class Server:
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 self.command(),
-                env=self.environment(folder),
+                env=self.environment(folder) | ({} if standby else NO_STANDBY),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -71,8 +75,6 @@ class Server:
             "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
             "MNIST_KIT_QUICK": "1",
-            # A standby would wait in the folder of the notebooks, not in this copy.
-            "MNIST_KIT_STANDBY": "0",
             "MNIST_KIT_OUT": str(folder / "out"),
         }
 
