@@ -104,9 +104,8 @@ def main() -> None:
 
 def become_bare(connection_file: str) -> None:
     """Becomes evcxr in a copy of the template, as our kernel does, without the companion."""
-    with template.locked():
-        template.ensure(kernel.say)
-        folder, lock = kernel.claim()
+    folder, lock = kernel.claim()
+    kernel.fill(folder)
     kernel.guard(folder, lock)
     variables = template.environment_variables() | {"EVCXR_TMPDIR": str(folder)}
     evcxr = str(project.evcxr())

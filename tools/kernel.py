@@ -33,6 +33,9 @@ def main() -> int:
     match sys.argv[1:]:
         case ["--standby", place]:
             start("--standby", place)
+        case ["--fill", folder]:
+            fill(Path(folder))
+            return 0
         case [connection_file]:
             return connect(connection_file)
         case _:
@@ -56,8 +59,10 @@ def start(mode: str, place: str) -> NoReturn:
     if evcxr is None or project.toolchain_bin() is None or not project.LIBTORCH.exists():
         raise project.Problem("The kernel is not set up: run `make setup`, and `make doctor` for what is missing.")
     with template.locked():
-        template.ensure(say)
         folder, lock = claim()
+        fresh = template.state() == "fresh"
+        if fresh:
+            template.copy_to(folder)
     guard(folder, lock)
     variables = template.environment_variables() | {
         "EVCXR_TMPDIR": str(folder),
@@ -66,6 +71,9 @@ def start(mode: str, place: str) -> NoReturn:
     }
     companion = Path(__file__).with_name("companion")
     arguments = [sys.executable, str(companion), str(evcxr), mode, place]
+    if not fresh:
+        # The companion shows the progress of the compilation, which takes its time.
+        arguments.append("--fill")
     os.execve(sys.executable, arguments, variables)
 
 
@@ -74,11 +82,18 @@ def say(line: str) -> None:
     print(f"[mnist_kit] {line}", file=sys.stderr, flush=True)
 
 
+def fill(folder: Path) -> None:
+    """Brings the template up to date and copies it."""
+    with template.locked():
+        template.ensure(say)
+        template.copy_to(folder)
+
+
 def claim() -> tuple[Path, int]:
-    """A fresh copy of the template, and the open lock file that says its kernel lives."""
+    """A folder of the kernel's own, and the open lock file that says its kernel lives."""
     template.LIVE.mkdir(parents=True, exist_ok=True, mode=0o700)
     # cargo finds the settings in a folder above the package that it builds.
-    template.write(template.LIVE / ".cargo" / "config.toml", template.CARGO_CONFIG)
+    template.write(template.LIVE / ".cargo" / "config.toml", template.cargo_config())
     with open(template.LIVE / "lock", "w") as starting:
         # One start at a time: a folder exists for a moment before its lock is taken.
         with contextlib.suppress(OSError):
@@ -91,8 +106,6 @@ def claim() -> tuple[Path, int]:
     # The companion inherits the lock over exec, and passes it on: it is free when all of them and
     # the guard are gone.
     os.set_inheritable(lock, True)
-    template.copy_to(folder)
-    folder.chmod(0o700)
     return folder, lock
 
 

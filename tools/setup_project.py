@@ -55,8 +55,8 @@ def steps(with_tests: bool = False) -> list[Step]:
         Step("link to libtorch", libtorch),
         Step("Rust sources", rust_sources, minutes=1),
         Step("crates", crates, minutes=1),
-        Step("evcxr", evcxr, minutes=10),
-        Step("kernel template", kernel_template, minutes=6),
+        Step("evcxr", evcxr, minutes=6),
+        Step("kernel template", kernel_template, minutes=4),
         Step("kernelspec", kernelspec),
     ]
 
@@ -277,7 +277,9 @@ def evcxr() -> str:
         project.evcxr.cache_clear()
     if not project.evcxr():
         announce(f"compiling {package}")
-        run("cargo", "install", "--locked", package)
+        # Level 1 takes 0.6 of the time that level 3 takes, and cells are as fast.
+        variables = {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "1"} | os.environ
+        run("cargo", "install", "--locked", package, env=variables)
         project.evcxr.cache_clear()
     if not project.evcxr():
         raise Problem(

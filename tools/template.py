@@ -65,20 +65,30 @@ mnist_kit = {{ path = "{kit}" }}
 
 """
 
+# Crates that do work of their own while a notebook runs: they unpack, hash, shuffle and draw. The
+# others pass calls on to libtorch or belong to the build, and level 3 only delays the set-up.
+OPTIMIZED = (
+    "mnist_kit ab_glyph ab_glyph_rasterizer crc32fast fdeflate flate2 image md-5 miniz_oxide "
+    "plotters plotters-backend plotters-bitmap png rand rand_chacha sha2 simd-adler32 ttf-parser"
+).split()
+
 # Settings in a folder above a package override those in its Cargo.toml. A panic can name its line
 # with line tables for the cell. `opt-level` is set for dependencies only, so `:opt` in a notebook
-# still works and does not compile them again.
+# still works and does not compile them again. evcxr names the target to cargo; rust-analyzer learns it
+# here, and need not read the crates for other systems, which are 70 % of the source text.
 CARGO_CONFIG = """\
+[build]
+target = "{host}"
+
 [profile.dev]
 debug = "line-tables-only"
 strip = "none"
 
 [profile.dev.package."*"]
-opt-level = 3
 debug = false
 debug-assertions = false
 overflow-checks = false
-"""
+""" + "".join(f"\n[profile.dev.package.{crate}]\nopt-level = 3\n" for crate in OPTIMIZED)
 
 OPT_LEVEL = "1"
 
@@ -124,6 +134,11 @@ def environment_variables() -> dict[str, str]:
     return variables
 
 
+def cargo_config() -> str:
+    """Returns cargo's settings for the template and for the folders of kernels."""
+    return CARGO_CONFIG.format(host=project.host())
+
+
 def rustflags(path: str) -> str:
     """Returns the compiler flags that evcxr chooses, which depend on the installed linkers."""
     lld = not shutil.which("mold", path=path) and shutil.which("lld", path=path)
@@ -144,7 +159,7 @@ def wanted_fingerprint() -> dict[str, str]:
         project.EVCXR_VERSION,
         rustflags(variables["PATH"]),
         CARGO_TOML,
-        CARGO_CONFIG,
+        cargo_config(),
         OPT_LEVEL,
         str(project.ROOT),
     ]
@@ -283,7 +298,7 @@ def ensure(say=print) -> bool:
             )
         return False
     # These files contain the path of the project, which may have been moved.
-    write(FOLDER / ".cargo" / "config.toml", CARGO_CONFIG)
+    write(FOLDER / ".cargo" / "config.toml", cargo_config())
     evcxr_toml = EVCXR_TOML.format(opt_level=OPT_LEVEL, kit=project.KIT)
     write(FOLDER / "config" / "evcxr.toml", evcxr_toml)
     wanted, found = wanted_fingerprint(), found_fingerprint()
@@ -363,6 +378,8 @@ def copy_to(folder: Path) -> None:
         shutil.copy2(source, target)
 
     shutil.copytree(TEMPLATE, folder, symlinks=True, dirs_exist_ok=True, copy_function=copy)
+    # The copy has the rights of the template, which every user can read.
+    folder.chmod(0o700)
 
 
 def is_settled(path: Path) -> bool:

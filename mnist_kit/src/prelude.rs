@@ -11,10 +11,9 @@ pub use crate::model::{
 };
 pub use crate::pad::digit_pad;
 pub use crate::plot::{
-    Bars, GridItem, Lines, augmentation_grid, class_balance, confidence_grid, confusion_pair,
-    image_grid, item_grid, kernel_grid, kernel_grids, network_diagram, prediction_grid,
+    Bars, GridItem, Lines, confidence_grid, image_grid, item_grid, network_diagram, prediction_grid,
 };
-pub use crate::table::{Table, percent, thousands};
+pub use crate::table::{Table, percent, points, thousands};
 pub use crate::train::{
     Adam, AdamW, BatchRecord, EpochRecord, History, Loss, Measure, Progress, Report, RunRecord,
     Schedule, Sgd, Silent, fit, runs_table,

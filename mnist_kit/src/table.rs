@@ -196,3 +196,22 @@ pub fn thousands(number: i64) -> String {
 pub fn percent(fraction: f64) -> String {
     if fraction.is_nan() { "–".to_string() } else { format!("{:.2} %", 100.0 * fraction) }
 }
+
+/// Writes a difference between two fractions in percentage points with two decimals: `0.0047` →
+/// `"0.47 points"`.
+///
+/// A missing value (NaN) becomes a dash.
+///
+/// ```
+/// use mnist_kit::table::points;
+///
+/// assert_eq!(points(0.9745 - 0.9698), "0.47 points");
+/// assert_eq!(points(-0.0163), "-1.63 points");
+/// assert_eq!(points(-1e-9), "0.00 points");
+/// assert_eq!(points(f64::NAN), "–");
+/// ```
+pub fn points(difference: f64) -> String {
+    // Adding 0 turns a rounded -0 into 0.
+    let rounded = (1e4 * difference).round() / 100.0 + 0.0;
+    if rounded.is_nan() { "–".to_string() } else { format!("{rounded:.2} points") }
+}

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import project
 import zmq.asyncio
 from jupyter_client.connect import write_connection_file
 from jupyter_client.session import Session
@@ -20,6 +21,24 @@ from companion.wire import Channel, log
 PR_SET_PDEATHSIG = 1
 # Somebody else may take a port between its choice and evcxr's start.
 ATTEMPTS = 3
+
+# evcxr's answer to `kernel_info_request`, for the time before it runs.
+INFORMATION = {
+    "protocol_version": "5.3",
+    "implementation": "evcxr_jupyter",
+    "implementation_version": project.EVCXR_VERSION,
+    "language_info": {
+        "name": "Rust",
+        "version": "",
+        "mimetype": "text/rust",
+        "file_extension": ".rs",
+        "pygment_lexer": "rust",
+        "codemirror_mode": "rust",
+    },
+    "banner": f"EvCxR {project.EVCXR_VERSION} - Evaluation Context for Rust",
+    "help_links": [{"text": "Rust std docs", "url": "https://doc.rust-lang.org/stable/std/"}],
+    "status": "ok",
+}
 
 
 class Evcxr:
@@ -44,7 +63,9 @@ class Evcxr:
         self.control = Channel(socket(zmq.DEALER), self.session)
         self.stdin = Channel(socket(zmq.DEALER), self.session)
         self.iopub = Channel(socket(zmq.SUB), self.session)
-        self.exited: asyncio.Task | None = None
+        self.process: asyncio.subprocess.Process | None = None
+        # The exit code, once it has ended.
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def start(self, program: Path, folder: Path) -> None:
         """Starts the process and connects to it."""
@@ -64,9 +85,10 @@ class Evcxr:
                 pass_fds=[int(lock)] if lock else [],
                 preexec_fn=die_with_parent,
             )
-            self.exited = asyncio.create_task(self.process.wait())
-            if await self.accepts(where["control_port"]):
+            ended = asyncio.create_task(self.process.wait())
+            if await self.accepts(where["control_port"], ended):
                 break
+        ended.add_done_callback(self.on_end)
         for channel, port in (
             (self.shell, "shell_port"),
             (self.control, "control_port"),
@@ -75,15 +97,20 @@ class Evcxr:
         ):
             channel.socket.connect(f"tcp://127.0.0.1:{where[port]}")
 
-    async def accepts(self, port: int) -> bool:
+    def on_end(self, ended: asyncio.Task) -> None:
+        """Notes the exit code."""
+        if not ended.cancelled() and not self.exited.done():
+            self.exited.set_result(ended.result())
+
+    async def accepts(self, port: int, ended: asyncio.Task) -> bool:
         """Waits until evcxr listens; returns False if it has ended instead."""
-        while not self.exited.done():
+        while not ended.done():
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.close()
                 return True
             await asyncio.sleep(0.02)
-        log(f"evcxr has ended with code {self.exited.result()} before it listened")
+        log(f"evcxr has ended with code {ended.result()} before it listened")
         return False
 
     def ask(self, channel: Channel, kind: str, content: dict | None = None) -> str:
@@ -104,8 +131,9 @@ class Evcxr:
 
     def kill(self) -> None:
         """Ends the process, and the one that runs the cells, at once."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def die_with_parent() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -15,25 +16,32 @@ import zmq.asyncio
 
 from companion import judge
 from companion.answers import Answers
-from companion.evcxr import Evcxr
+from companion.evcxr import INFORMATION, Evcxr
 from companion.front import Front
+from companion.preparation import Preparation
 from companion.requests import Requests
 from companion.standby import Claim
 from companion.watch import Watch
 from companion.wire import log
 
+KERNEL = Path(__file__).resolve().parent.parent / "kernel.py"
+
 
 class Companion:
     """Everything between Jupyter and evcxr."""
 
-    def __init__(self, program: Path) -> None:
-        self.program = program
+    def __init__(self, program: Path, fill: bool) -> None:
+        self.program, self.fill = program, fill
         self.context = zmq.asyncio.Context()
         self.front = Front(self.context)
         self.evcxr = Evcxr(self.context)
         self.watch = Watch(self.front, self.evcxr)
         self.answers = Answers(self.front, self.evcxr, self.watch)
-        self.requests = Requests(self.front, self.evcxr, self.watch, self.answers)
+        fill_folder = [str(KERNEL), "--fill", os.environ["EVCXR_TMPDIR"]]
+        self.preparation = Preparation(self.front, [sys.executable, *fill_folder])
+        self.requests = Requests(
+            self.front, self.evcxr, self.watch, self.answers, self.preparation
+        )
 
     async def run(self, connection_file: Path) -> int:
         """Serves until Jupyter or evcxr ends; returns the exit code."""
@@ -59,18 +67,29 @@ class Companion:
 
     @contextlib.asynccontextmanager
     async def kernel(self) -> AsyncIterator[None]:
-        """Starts evcxr, and ends it in the end."""
+        """Begins to start evcxr, and ends it in the end."""
         with private_folder() as folder:
             socket = folder / "relay"
             await self.watch.relay.listen(socket)
             os.environ["MNIST_KIT_COMPANION"] = str(socket)
-            await self.evcxr.start(self.program, folder)
+            starting = asyncio.create_task(self.start(folder))
             try:
                 yield
             finally:
+                starting.cancel()
                 self.watch.loss_expected = True
                 self.evcxr.kill()
                 self.context.destroy()
+
+    async def start(self, folder: Path) -> None:
+        """Starts evcxr, after the template has been brought up to date where that is needed."""
+        if self.fill:
+            # Jupyter shows what a cell publishes only once it knows the kernel.
+            self.answers.information = INFORMATION
+            problem = await self.preparation.run()
+            if problem:
+                await self.requests.refuse(problem)
+        await self.evcxr.start(self.program, folder)
 
     async def serve_until(self, jupyter_ends: Coroutine) -> int:
         """Serves until Jupyter or evcxr ends; returns the exit code."""
@@ -142,15 +161,15 @@ async def process_ends(variable: str) -> None:
     await ended.wait()
 
 
-def main(program: str, mode: str, place: str) -> int:
+def main(program: str, mode: str, place: str, *fill: str) -> int:
     """Runs a companion and evcxr until the kernel ends; returns the exit code.
 
     `mode` tells what `place` is: `--connect` Jupyter's connection file, `--standby` the socket of a
-    standby.
+    standby. With `--fill`, the kernel's folder has to be filled from the template first.
     """
 
     async def run() -> int:
-        companion = Companion(Path(program))
+        companion = Companion(Path(program), bool(fill))
         if mode == "--standby":
             return await companion.stand_by(Claim(Path(place)))
         return await companion.run(Path(place))

@@ -13,6 +13,7 @@ from companion.cell import Cell
 from companion.evcxr import Evcxr
 from companion.front import Front
 from companion.judge import Evidence, Failure
+from companion.preparation import Preparation
 from companion.watch import Watch
 from companion.wire import Channel
 
@@ -36,8 +37,16 @@ CHANGES_SETTINGS = re.compile(r"^\s*:offline\b", re.MULTILINE)
 class Requests:
     """Takes Jupyter's requests, and hands evcxr one cell at a time."""
 
-    def __init__(self, front: Front, evcxr: Evcxr, watch: Watch, answers: Answers) -> None:
+    def __init__(
+        self,
+        front: Front,
+        evcxr: Evcxr,
+        watch: Watch,
+        answers: Answers,
+        preparation: Preparation,
+    ) -> None:
         self.front, self.evcxr, self.watch, self.answers = front, evcxr, watch, answers
+        self.preparation = preparation
         self.relay = watch.relay
         self.waiting: asyncio.Queue[tuple[list[bytes], dict]] = asyncio.Queue()
         # The number of the last cell.
@@ -49,6 +58,8 @@ class Requests:
         """Takes requests; those that need no evcxr are answered while a cell runs."""
         while True:
             identities, request = await self.front.shell.receive()
+            if self.preparation.running and request["msg_type"] == "execute_request":
+                self.preparation.wait_with(request)
             ready = self.answers.information is not None
             if not (ready and self.answer(self.front.shell, identities, request)):
                 self.waiting.put_nowait((identities, request))
@@ -76,6 +87,19 @@ class Requests:
                 await self.execute(Cell(identities, request))
             elif not self.answer(self.front.shell, identities, request):
                 self.evcxr.shell.send(request, identities)
+
+    async def refuse(self, problem: str) -> None:
+        """Answers every cell with the reason why evcxr cannot start."""
+        failed = judge.failure("NotStarted", "The kernel cannot start.", problem)
+        while True:
+            identities, request = await self.waiting.get()
+            if request["msg_type"] != "execute_request":
+                self.answer(self.front.shell, identities, request)
+                continue
+            with self.front.busy(request):
+                self.front.publish("error", failed.content(), request)
+                content = {"status": "error", **failed.content(), "execution_count": self.count}
+                self.front.reply(self.front.shell, identities, request, content)
 
     async def receive_control(self) -> None:
         """Takes what must not wait for a cell: interrupts and the end."""

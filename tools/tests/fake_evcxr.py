@@ -104,6 +104,9 @@ class Evcxr:
         return {"status": status, "execution_count": 99}
 
     def start_relay(self):
+        if self.relay and self.relay.poll() is None:
+            # The process lives on, and so does its relay.
+            return
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.relay = subprocess.Popen([sys.executable, "-c", RELAY], **pipes)
         self.relay.stdout.readline()

@@ -1,6 +1,7 @@
 """The companion with a fake evcxr, in milliseconds instead of seconds."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ RUN, COMPLETE = ["event", {"event": "run"}], ["event", {"event": "complete"}]
 class FastKernel(Kernel):
     """The companion and a fake evcxr."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *more):
         # evcxr is a program of its own.
         program = folder / "evcxr"
         program.write_text(
@@ -26,12 +27,12 @@ class FastKernel(Kernel):
         program.chmod(0o755)
         self.manager = KernelManager(kernel_name="python3")
         self.manager._kernel_spec = KernelSpec(
-            argv=[sys.executable, str(TOOLS / "companion"), str(program), "--connect", "{connection_file}"],
+            argv=[sys.executable, str(TOOLS / "companion"), str(program), "--connect", "{connection_file}", *more],
             display_name="fake",
             language="rust",
             interrupt_mode="message",
         )
-        self.manager.start_kernel(env={"EVCXR_TMPDIR": str(folder)})
+        self.manager.start_kernel(env=os.environ | {"EVCXR_TMPDIR": str(folder)})
         self.client = self.connect()
 
 

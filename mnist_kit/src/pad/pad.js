@@ -8,9 +8,9 @@ const STYLE = `
 .mnist-kit-pad .drawing { cursor: crosshair; touch-action: none; max-width: 100%; }
 .mnist-kit-pad .pixels { image-rendering: pixelated; }
 .mnist-kit-pad button { font: inherit; margin-top: 8px; padding: 4px 14px; cursor: pointer; }
-.mnist-kit-pad .bars { display: grid; grid-template-columns: auto 180px 4.2em; gap: 4px 8px;
+.mnist-kit-pad .bars { display: grid; grid-template-columns: auto 180px 5em; gap: 4px 8px;
   align-items: center; font-variant-numeric: tabular-nums; }
-.mnist-kit-pad .name, .mnist-kit-pad .percent { text-align: right; }
+.mnist-kit-pad .name, .mnist-kit-pad .percent { text-align: right; white-space: nowrap; }
 .mnist-kit-pad .best { font-weight: bold; }
 .mnist-kit-pad .bar { background: rgba(128, 128, 128, 0.25); height: 14px; }
 .mnist-kit-pad .bar div { height: 100%; width: 0; }

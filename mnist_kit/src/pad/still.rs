@@ -47,7 +47,7 @@ impl Still {
         let height = (rows.len() as f64 * ROW).max(212.0) + 50.0;
         let figure = Figure::new(WIDTH, height.min(4000.0), move |part| {
             let (pad, rest) = part.cut_left(212.0);
-            let (middle, rest) = rest.inset(theme::PANEL_GAP, 0.0, 0.0, 0.0).cut_left(140.0);
+            let (middle, rest) = rest.inset(theme::PANEL_GAP, 0.0, 0.0, 0.0).cut_left(160.0);
             draw_strokes(&panel_title(&pad, "Draw a digit", theme::INK), &strokes);
             panel_title(&middle, "What the model sees", theme::INK).image(&seen);
             let bars = rest.inset(theme::PANEL_GAP, 0.0, 0.0, 0.0);

@@ -55,6 +55,8 @@ const LINE: f64 = 17.0;
 const CORNER: f64 = 6.0;
 /// Between two boxes, for the arrow.
 const ARROW: f64 = 20.0;
+/// Right of a row, for the arrow to the next one.
+const TURN: f64 = 10.0;
 /// Below a row of boxes, for the shapes.
 const SHAPES: f64 = 22.0;
 /// Between two rows, for the arrow to the next one.
@@ -80,7 +82,7 @@ impl Node {
     fn new(layer: &Layer, shape: Option<String>) -> Node {
         let (name, settings) = layer.words();
         let parameters = layer.parameters();
-        let small = settings.is_empty();
+        let small = settings.is_empty() && parameters == 0;
         let mut lines = vec![(name, if small { SMALL } else { NAME })];
         lines.extend(settings.into_iter().map(|setting| (setting, theme::TICK)));
         lines.extend(
@@ -159,7 +161,8 @@ impl Diagram {
         let rows = self.rows(room);
         let width = rows.iter().map(|row| self.row_width(row)).fold(0.0, f64::max);
         let heights: f64 = rows.iter().map(|row| self.row_height(row)).sum();
-        (width, heights + ROWS * (rows.len() - 1) as f64)
+        let right = if rows.len() > 1 { TURN } else { 0.0 };
+        (width + right, heights + ROWS * (rows.len() - 1) as f64)
     }
 
     /// The indices of the nodes of each row: as few rows as fit, about equally long.
@@ -176,11 +179,16 @@ impl Diagram {
 
     /// Fills each row before the next one.
     fn filled(&self, room: f64) -> Vec<std::ops::Range<usize>> {
+        let whole = 0..self.nodes.len();
+        if self.row_width(&whole) <= room + 1e-6 {
+            return std::iter::once(whole).collect();
+        }
+        let room = room - TURN;
         let mut rows = Vec::new();
         let (mut start, mut used) = (0, -ARROW);
         for (index, node) in self.nodes.iter().enumerate() {
             let wanted = ARROW + node.width();
-            if used + wanted > room && index > start {
+            if used + wanted > room + 1e-6 && index > start {
                 rows.push(start..index);
                 (start, used) = (index, -ARROW);
             }
@@ -230,7 +238,7 @@ impl Diagram {
                 let entry = left + self.nodes[next.start].width() / 2.0;
                 let height = self.nodes[next.start].height();
                 let onto = top + self.above(next) + (self.box_height(next) - height) / 2.0;
-                let edge = end + ARROW / 2.0;
+                let edge = end + TURN;
                 arrow(
                     part,
                     &[(end, middle), (edge, middle), (edge, turn), (entry, turn), (entry, onto)],
@@ -260,10 +268,14 @@ impl Diagram {
             }
             let top = middle - height / 2.0;
             if node.residual {
-                let (from, to, level) = (x - ARROW * 0.6, x + width + ARROW * 0.4, top - 9.0);
-                let from = if index > row.start { from } else { x + 6.0 };
-                let leave = if index > row.start { middle } else { top };
-                arrow(part, &[(from, leave), (from, level), (to, level), (to, middle)]);
+                // It leaves the arrow to the box, which comes from above at the start of a row.
+                let (level, to) = (above - 9.0, x + width + 0.3 * ARROW);
+                let from = if index > row.start {
+                    vec![(x - 0.3 * ARROW, middle), (x - 0.3 * ARROW, level)]
+                } else {
+                    vec![(x + width / 2.0, level)]
+                };
+                arrow(part, &[from, vec![(to, level), (to, middle)]].concat());
             }
             rounded(part, (x, top), (width, height), node.color);
             let first = middle - (node.lines.len() - 1) as f64 * LINE / 2.0;

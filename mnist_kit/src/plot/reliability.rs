@@ -25,7 +25,7 @@ impl Reliability {
     pub fn plot(&self) -> Result<Figure> {
         let bins: Vec<Bin> = self.bins().iter().copied().filter(|bin| bin.count > 0).collect();
         let caption = format!(
-            "Expected calibration error: {:.4} (mean distance of accuracy and confidence)",
+            "Expected calibration error: {:.4} (mean gap between confidence and accuracy, by predictions)",
             self.ece()
         );
         let figure = Figure::new(560.0, 520.0, move |part| draw(&bins, part)).caption(caption);
