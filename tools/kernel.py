@@ -93,7 +93,7 @@ def claim() -> tuple[Path, int]:
     """A folder of the kernel's own, and the open lock file that says its kernel lives."""
     template.LIVE.mkdir(parents=True, exist_ok=True, mode=0o700)
     # cargo finds the settings in a folder above the package that it builds.
-    template.write(template.LIVE / ".cargo" / "config.toml", template.cargo_config())
+    template.write(template.LIVE / ".cargo" / "config.toml", template.CARGO_CONFIG)
     with open(template.LIVE / "lock", "w") as starting:
         # One start at a time: a folder exists for a moment before its lock is taken.
         with contextlib.suppress(OSError):

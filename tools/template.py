@@ -74,12 +74,8 @@ OPTIMIZED = (
 
 # Settings in a folder above a package override those in its Cargo.toml. A panic can name its line
 # with line tables for the cell. `opt-level` is set for dependencies only, so `:opt` in a notebook
-# still works and does not compile them again. evcxr names the target to cargo; rust-analyzer learns it
-# here, and need not read the crates for other systems, which are 70 % of the source text.
+# still works and does not compile them again.
 CARGO_CONFIG = """\
-[build]
-target = "{host}"
-
 [profile.dev]
 debug = "line-tables-only"
 strip = "none"
@@ -134,11 +130,6 @@ def environment_variables() -> dict[str, str]:
     return variables
 
 
-def cargo_config() -> str:
-    """Returns cargo's settings for the template and for the folders of kernels."""
-    return CARGO_CONFIG.format(host=project.host())
-
-
 def rustflags(path: str) -> str:
     """Returns the compiler flags that evcxr chooses, which depend on the installed linkers."""
     lld = not shutil.which("mold", path=path) and shutil.which("lld", path=path)
@@ -159,7 +150,7 @@ def wanted_fingerprint() -> dict[str, str]:
         project.EVCXR_VERSION,
         rustflags(variables["PATH"]),
         CARGO_TOML,
-        cargo_config(),
+        CARGO_CONFIG,
         OPT_LEVEL,
         str(project.ROOT),
     ]
@@ -298,7 +289,7 @@ def ensure(say=print) -> bool:
             )
         return False
     # These files contain the path of the project, which may have been moved.
-    write(FOLDER / ".cargo" / "config.toml", cargo_config())
+    write(FOLDER / ".cargo" / "config.toml", CARGO_CONFIG)
     evcxr_toml = EVCXR_TOML.format(opt_level=OPT_LEVEL, kit=project.KIT)
     write(FOLDER / "config" / "evcxr.toml", evcxr_toml)
     wanted, found = wanted_fingerprint(), found_fingerprint()

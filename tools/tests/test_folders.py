@@ -111,7 +111,7 @@ def test_live_folders_are_in_the_users_cache_with_settings_for_cargo(built):
     assert not template.LIVE.is_relative_to(project.ROOT)
     folder, lock = kernel.claim()
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert (template.LIVE / ".cargo" / "config.toml").read_text() == template.cargo_config()
+    assert (template.LIVE / ".cargo" / "config.toml").read_text() == template.CARGO_CONFIG
     assert kernel.has_owner(folder)
     os.close(lock)
     # The next start removes what has no owner any more, and nothing else.
