@@ -71,6 +71,11 @@ def test_a_log_that_begins_at_epoch_5_is_found(line):
     assert finding.startswith("cell 2: its log begins at “") and "remove the checkpoint" in finding
 
 
+def test_a_figure_may_divide_a_log():
+    cell = code("a", 1, stream("Epoch 1/2: loss"), stream("Epoch 2/2: loss"))
+    assert check_notebooks.findings(notebook(cell)) == []
+
+
 def test_an_error_is_found_where_no_cell_announces_it():
     error = new_output("error", ename="Panic", evalue="index out of bounds", traceback=[])
     failed = code("a[7]", 1, error)
