@@ -3,9 +3,9 @@
 import nbformat
 from playwright.sync_api import expect
 
-# Of the figures that the lesson exports: samples, curves, predictions, confidence, two confusion
-# matrices, surest mistakes.
-FIGURES = 7
+# The figures that the lesson exports: network, samples, curves, predictions, confidence, two confusion
+# matrices, surest mistakes, thirty epochs.
+FIGURES = 9
 
 
 def test_lesson_1_runs_and_shows_its_pictures(open_notebook, server):
