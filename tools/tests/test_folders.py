@@ -163,6 +163,7 @@ def act():
     with template.locked():
         print("built" if template.ensure(lambda line: None) else "fresh")
         folder, lock = kernel.claim()
+        template.copy_to(folder)
     library = folder / "target/debug/deps/libdependency-1.rlib"
     assert library.read_text() == "compiled"
     print(folder)

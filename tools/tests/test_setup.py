@@ -174,7 +174,7 @@ def cargo(monkeypatch, tmp_path):
     ran = []
     monkeypatch.setenv("CARGO_HOME", str(tmp_path))
     monkeypatch.setattr(project.shutil, "which", lambda name: None)
-    monkeypatch.setattr(setup_project, "run", lambda *command: ran.append(install(command)))
+    monkeypatch.setattr(setup_project, "run", lambda *command, **options: ran.append(install(command)))
     project.evcxr.cache_clear()
 
     def install(command, version=project.EVCXR_VERSION):
