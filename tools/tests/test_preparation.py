@@ -38,7 +38,8 @@ def prepare(code):
     async def run():
         preparation = Preparation(front, [sys.executable, "-c", CARGO, str(code)])
         running = asyncio.create_task(preparation.run())
-        await asyncio.sleep(0.01)
+        # It has begun, and cargo has not.
+        await asyncio.sleep(0)
         preparation.wait_with({"header": {}})
         # A second cell that waits shows nothing.
         preparation.wait_with({"header": {}})
