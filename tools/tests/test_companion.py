@@ -10,6 +10,7 @@ import time
 import pytest
 
 import project
+from companion.evcxr import INFORMATION
 from kernels import LIMIT, Kernel, is_gone, wait_until
 
 # Within braces, so that evcxr does not keep the declarations.
@@ -259,6 +260,10 @@ def test_a_cell_that_prints_a_lot_is_no_error(kernel):
     assert result.text("stderr").count("Output limit") == 1
     shown = result.text().count("x")
     assert 9_000_000 < shown <= 10_000_000
+
+
+def test_what_is_answered_before_evcxr_runs_is_evcxrs_own_answer(kernel):
+    assert kernel.reply(kernel.client.kernel_info()) == INFORMATION
 
 
 def test_two_clients(kernel):

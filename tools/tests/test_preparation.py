@@ -3,8 +3,6 @@
 import asyncio
 import sys
 
-import project
-from companion.evcxr import INFORMATION
 from companion.preparation import Preparation
 from test_companion_fast import FastKernel, code
 
@@ -84,7 +82,3 @@ def test_every_cell_says_why_the_kernel_cannot_start(tmp_path):
             assert "File exists" in "".join(result.contents("error")[0]["traceback"])
     finally:
         started.close()
-
-
-def test_the_answer_before_evcxr_runs_is_evcxrs_own():
-    assert INFORMATION["implementation_version"] == project.EVCXR_VERSION
