@@ -1,7 +1,8 @@
 //! Puts the folder of libtorch into the run path of this package's programs, tests and examples, and
-//! passes on the version of tch.
+//! passes on the versions of tch and of the compiler.
 
 use std::path::Path;
+use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -14,6 +15,15 @@ fn main() {
     let version = std::fs::read_to_string(lock).ok().and_then(|lock| locked_version(&lock, "tch"));
     let version = version.as_deref().unwrap_or("version unknown");
     println!("cargo:rustc-env=MNIST_KIT_TCH_VERSION={version}");
+    let rustc = compiler_version().unwrap_or_else(|| "version unknown".to_string());
+    println!("cargo:rustc-env=MNIST_KIT_RUSTC_VERSION={rustc}");
+}
+
+/// The version that the compiler gives of itself, without its name.
+fn compiler_version() -> Option<String> {
+    let output = Command::new(std::env::var_os("RUSTC")?).arg("--version").output().ok()?;
+    let line = String::from_utf8(output.stdout).ok()?;
+    Some(line.trim().trim_start_matches("rustc ").to_string())
 }
 
 /// The version that stands under a package's name in `Cargo.lock`.

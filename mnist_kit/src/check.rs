@@ -22,12 +22,22 @@ pub(crate) fn describe(tensor: &Tensor) -> String {
 
 /// Checks that `images` are float32 `[N, 1, 28, 28]` and lie where `weight` lies.
 pub(crate) fn expect_digits(model: &str, images: &Tensor, weight: &Tensor) -> Result<()> {
+    expect_square_images(model, images, weight, 28)
+}
+
+/// Checks that `images` are float32 `[N, 1, side, side]` and lie where `weight` lies.
+pub(crate) fn expect_square_images(
+    model: &str,
+    images: &Tensor,
+    weight: &Tensor,
+    side: i64,
+) -> Result<()> {
     let size = images.size();
     ensure!(
-        size.len() == 4 && size[1..] == [1, 28, 28],
-        "{model}: images of shape {size:?}, expected [N, 1, 28, 28]"
+        size.len() == 4 && size[1..] == [1, side, side],
+        "{model}: images of shape {size:?}, expected [N, 1, {side}, {side}]"
     );
-    expect_values(model, images, 28 * 28)?;
+    expect_values(model, images, side * side)?;
     expect_together(model, images, weight)
 }
 
@@ -196,20 +206,33 @@ pub(crate) fn without_trace(message: &str) -> String {
     message[..end].trim_end().to_string()
 }
 
-/// Rewrites an error so that none of its messages carries libtorch's C++ call stack.
+/// The most characters of a message. Names in a file can be as long as the file.
+const LONGEST_MESSAGE: usize = 1_900;
+
+/// The beginning of a message that is too long to be read.
+fn shortened(message: String) -> String {
+    match message.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message,
+    }
+}
+
+/// Rewrites an error so that none of its messages carries libtorch's C++ call stack, or is too long
+/// to be read.
 pub(crate) fn plain<T>(result: Result<T>) -> Result<T> {
     result.map_err(plain_error)
 }
 
 fn plain_error(error: anyhow::Error) -> anyhow::Error {
     let messages: Vec<String> = error.chain().map(ToString::to_string).collect();
-    if messages.iter().all(|message| without_trace(message) == *message) {
+    let tidy = |message: &String| shortened(without_trace(message));
+    if messages.iter().all(|message| tidy(message) == *message) {
         return error;
     }
     let mut messages = messages
         .iter()
         .rev()
-        .map(|message| without_trace(message).replacen("Internal torch error: ", "libtorch: ", 1));
+        .map(|message| tidy(message).replacen("Internal torch error: ", "libtorch: ", 1));
     let cause = anyhow!(messages.next().unwrap_or_default());
     messages.fold(cause, |error, message| error.context(message))
 }
@@ -229,6 +252,14 @@ mod tests {
         let short = "called `Result::unwrap()` on an `Err` value: Torch(\"no driver\")";
         assert_eq!(without_trace(short), "no driver");
         assert_eq!(without_trace("plain"), "plain");
+    }
+
+    #[test]
+    fn a_message_as_long_as_a_file_is_cut() {
+        let long = anyhow!("ä".repeat(1_000_000)).context("record.json");
+        let text = format!("{:#}", plain::<()>(Err(long)).unwrap_err());
+        assert!(text.starts_with("record.json: ää") && text.ends_with("ä…"), "{text}");
+        assert_eq!(text.chars().count(), "record.json: ".len() + LONGEST_MESSAGE + 1);
     }
 
     #[test]

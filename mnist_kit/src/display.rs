@@ -53,7 +53,7 @@ fn show_text(text: &str) {
     evcxr_runtime::mime_type("text/plain").text(text);
 }
 
-/// What a notebook shows of a tensor.
+/// The display of a tensor in a notebook.
 #[derive(Debug)]
 enum View {
     Picture(Box<Figure>),

@@ -4,6 +4,7 @@ use crate::Result;
 use anyhow::Context;
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -13,11 +14,9 @@ const PARTIAL: &str = ".partial-";
 /// Lets `write` fill a temporary file beside `path`, then renames it to `path`. Creates missing
 /// folders, and removes what an interrupted writer has left there.
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let folder = folder_of(path);
     let replace = || -> Result<()> {
-        std::fs::create_dir_all(folder)?;
-        remove_leftovers(folder);
-        let aside = partial_in(folder)?;
+        prepare_folder_of(path)?;
+        let aside = partial_in(folder_of(path))?;
         write(aside.path())?;
         persist(aside, path)
     };
@@ -49,9 +48,27 @@ pub(crate) fn persist(aside: NamedTempFile, path: &Path) -> Result<()> {
     // Without this, a power cut after the rename could leave an empty file.
     File::open(aside.path())?.sync_all()?;
     aside.persist(path)?;
-    #[cfg(unix)]
-    File::open(folder_of(path))?.sync_all()?;
+    sync_folder(folder_of(path))?;
     Ok(())
+}
+
+/// Creates the missing folders of a file, and removes what an interrupted writer has left beside
+/// it.
+pub(crate) fn prepare_folder_of(path: &Path) -> io::Result<()> {
+    let folder = folder_of(path);
+    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    std::fs::create_dir_all(folder)?;
+    // A power cut could take a new folder away, and with it the files that are in it.
+    for folder in missing.into_iter().filter(|folder| !folder.as_os_str().is_empty()) {
+        sync_folder(folder_of(folder))?;
+    }
+    remove_leftovers(folder);
+    Ok(())
+}
+
+/// Waits until the names of the files in a folder are on disk.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// Removes the unfinished files of writers that have ended, as far as that is possible.
@@ -83,16 +100,24 @@ pub(crate) fn replace_keeping(
     replace(path, |aside| {
         write(aside)?;
         if path.exists() {
-            let mut second_name = previous.as_os_str().to_owned();
-            second_name.push(".partial");
-            // What an interrupted run has left.
-            let _ = std::fs::remove_file(&second_name);
-            // Some file systems have no hard links.
-            std::fs::hard_link(path, &second_name)
-                .or_else(|_| std::fs::copy(path, &second_name).map(|_| ()))?;
-            std::fs::rename(&second_name, previous)?;
+            keep_as(path, previous)?;
         }
         Ok(())
+    })
+}
+
+/// Gives the whole file at `path` a second name, which another file may have now. For a moment, the
+/// file at `path` can be the only one.
+fn keep_as(path: &Path, previous: &Path) -> Result<()> {
+    match std::fs::remove_file(previous) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    // Some file systems have no hard links.
+    std::fs::hard_link(path, previous).map_err(Into::into).or_else(|_: anyhow::Error| {
+        let aside = partial_in(folder_of(previous))?;
+        std::fs::copy(path, aside.path())?;
+        persist(aside, previous)
     })
 }
 
@@ -153,6 +178,33 @@ mod tests {
         assert!(format!("{:#}", failed.unwrap_err()).ends_with("file.txt: disk full"));
         assert_eq!(std::fs::read_to_string(&path)?, "old");
         assert_eq!(std::fs::read_dir(path.parent().unwrap())?.count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn the_file_before_is_kept_without_another_name_on_the_way() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let [path, previous] = ["new", "old"].map(|name| folder.path().join(name));
+        let replace = |text: &str| {
+            replace_keeping(&path, &previous, |aside| Ok(std::fs::write(aside, text)?))
+        };
+        let names = || -> Result<Vec<OsString>> {
+            let mut names: Vec<OsString> = std::fs::read_dir(folder.path())?
+                .map(|entry| Ok(entry?.file_name()))
+                .collect::<Result<_>>()?;
+            names.sort();
+            Ok(names)
+        };
+        replace("1")?;
+        assert_eq!(names()?, ["new"]);
+        replace("2")?;
+        // A run that was killed before its last step leaves one file under both names.
+        std::fs::remove_file(&previous)?;
+        std::fs::hard_link(&path, &previous)?;
+        replace("3")?;
+        assert_eq!(names()?, ["new", "old"]);
+        assert_eq!(std::fs::read_to_string(&path)?, "3");
+        assert_eq!(std::fs::read_to_string(&previous)?, "2");
         Ok(())
     }
 

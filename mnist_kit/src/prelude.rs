@@ -13,7 +13,7 @@ pub use crate::pad::digit_pad;
 pub use crate::plot::{
     Bars, GridItem, Lines, confidence_grid, image_grid, item_grid, network_diagram, prediction_grid,
 };
-pub use crate::table::{Table, percent, points, thousands};
+pub use crate::table::{Table, percent, percent_spread, points, spread, thousands};
 pub use crate::train::{
     Adam, AdamW, BatchRecord, EpochRecord, History, Loss, Measure, Progress, Report, RunRecord,
     Schedule, Sgd, Silent, fit, runs_table,

@@ -113,7 +113,8 @@ impl Table {
         evcxr_runtime::mime_type("text/plain").text(self.to_string());
     }
 
-    /// Whether each column is aligned to the right: all its cells are numbers or mark a missing one.
+    /// Returns for each column whether it is aligned to the right: all its cells are numbers or mark a
+    /// missing one.
     fn numeric_columns(&self) -> Vec<bool> {
         (0..self.header.len())
             .map(|column| {
@@ -195,6 +196,38 @@ pub fn thousands(number: i64) -> String {
 /// ```
 pub fn percent(fraction: f64) -> String {
     if fraction.is_nan() { "–".to_string() } else { format!("{:.2} %", 100.0 * fraction) }
+}
+
+/// Writes the mean of fractions and their standard deviation (of a sample) in percent.
+///
+/// One value has no deviation, and no value no mean: they become dashes.
+///
+/// ```
+/// use mnist_kit::table::percent_spread;
+///
+/// assert_eq!(percent_spread(&[0.97, 0.98, 0.99]), "98.00 ± 1.00 %");
+/// assert_eq!(percent_spread(&[0.97]), "97.00 ± – %");
+/// ```
+pub fn percent_spread(fractions: &[f64]) -> String {
+    let percents: Vec<f64> = fractions.iter().map(|fraction| 100.0 * fraction).collect();
+    format!("{} %", spread(&percents, 2))
+}
+
+/// Writes the mean of values and their standard deviation (of a sample) with this many decimals, see
+/// [`percent_spread`].
+///
+/// ```
+/// assert_eq!(mnist_kit::table::spread(&[1.0, 3.0], 3), "2.000 ± 1.414");
+/// ```
+pub fn spread(values: &[f64], decimals: usize) -> String {
+    let mean = |values: &[f64], count: usize| values.iter().sum::<f64>() / count as f64;
+    let center = mean(values, values.len());
+    let squares: Vec<f64> = values.iter().map(|value| (value - center).powi(2)).collect();
+    let deviation = mean(&squares, values.len().saturating_sub(1)).sqrt();
+    let text = |value: f64| {
+        if value.is_nan() { "–".to_string() } else { format!("{value:.decimals$}") }
+    };
+    format!("{} ± {}", text(center), text(deviation))
 }
 
 /// Writes a difference between two fractions in percentage points with two decimals: `0.0047` →

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use common::{generator, run_python};
 use mnist_kit::data::{Mnist, Split};
 use mnist_kit::eval::{Bins, average_precisions, evaluate, f1_scores, grad_cam};
-use mnist_kit::model::{Backbone, Cnn, DeepCnn, LeNet, Mlp, ResNet, try_forward};
+use mnist_kit::model::{Backbone, Cnn, DeepCnn, FastCnn, LeNet, Mlp, ResNet, try_forward};
 use mnist_kit::train::{Adam, AdamW, Moment, OptimizerConfig, Schedule, Sgd, Silent, Unit, fit};
 use mnist_kit::transform::{Affine, Compose, Interpolation, affine};
 use mnist_kit::weights::{load_weights, save_weights};
@@ -195,6 +195,7 @@ fn every_model_starts_answers_and_learns_as_pytorchs() -> Result<()> {
         compare(folder, "LeNet", |path| LeNet::new(path)).context("LeNet")?;
         compare(folder, "Cnn", |path| Cnn::new(path)).context("Cnn")?;
         compare(folder, "DeepCnn", |path| DeepCnn::new(path)).context("DeepCnn")?;
+        compare(folder, "FastCnn", |path| FastCnn::new(path)).context("FastCnn")?;
         compare(folder, "ResNet", |path| ResNet::new(path)).context("ResNet")?;
     }
     Ok(())
@@ -240,17 +241,20 @@ fn a_movement_is_torchvisions() -> Result<()> {
 }
 
 #[test]
-fn a_resize_is_torchvisions() -> Result<()> {
+fn a_resize_and_a_crop_are_torchvisions() -> Result<()> {
     let _alone = generator();
     let folder = tempfile::tempdir()?;
     let images = Mnist::generated(5, 10, 10)?.train.images().shallow_clone();
     let pixels = images.to_kind(Kind::Float) / 255.0;
     Tensor::write_safetensors(&[("images", &pixels)], folder.path().join("given.safetensors"))?;
     if oracle("resize", folder.path()) {
-        for (side, theirs) in read(&folder.path().join("resized.safetensors"))? {
-            let side: i64 = side.parse()?;
-            let transform = Compose::new().to_tensor().resize(side, side);
-            assert_close(&transform.apply(&images)?, &theirs, 1e-5).context(side)?;
+        for (name, theirs) in read(&folder.path().join("resized.safetensors"))? {
+            let transform = Compose::new().to_tensor();
+            let transform = match name.strip_prefix("crop ") {
+                Some(side) => transform.center_crop(side.parse()?),
+                None => transform.resize(name.parse()?, name.parse()?),
+            };
+            assert_close(&transform.apply(&images)?, &theirs, 1e-5).context(name)?;
         }
     }
     Ok(())

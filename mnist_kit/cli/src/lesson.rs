@@ -89,6 +89,7 @@ impl Lesson {
         let history = run.run()?;
 
         let evaluation = evaluate(&*model, &test_batches)?;
+        common.add_test_to_record(&evaluation)?;
         print!("\n{evaluation}\n{}", evaluation.confusion_matrix()?.per_class_table());
         println!("\nSaved:");
         self.save_figures(common, &mnist, &history, &evaluation)?;

@@ -4,12 +4,16 @@ use crate::record::Recorder;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use mnist_kit::data::{Mnist, Settings};
+use mnist_kit::eval::{Evaluation, TestRecord};
 use mnist_kit::figure::Figure;
-use mnist_kit::train::Schedule;
+use mnist_kit::train::{RunRecord, Schedule};
 use serde_json::{Map, Value, json};
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tch::Device;
+
+/// The number of a model's most confident mistakes that a record keeps.
+const RECORDED_MISTAKES: usize = 10;
 
 #[derive(Args)]
 pub struct Common {
@@ -86,6 +90,15 @@ pub fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Loads MNIST, from `folder` where it is given.
+pub fn load_from(folder: Option<&Path>) -> Result<Mnist> {
+    let mut settings = Settings::from_env()?;
+    if let Some(folder) = folder {
+        settings.mnist.folder = Some(folder.to_path_buf());
+    }
+    Mnist::load_with(&settings)
+}
+
 impl Common {
     /// The number of epochs, or `default` where the option is not given.
     pub fn epochs(&self, default: usize) -> usize {
@@ -151,13 +164,29 @@ impl Common {
         self.record.as_ref().map(new).transpose()
     }
 
+    /// Adds the results of a run to the log of its record, where one is kept.
+    pub fn add_to_record(&self, results: &str) -> Result<()> {
+        let Some(path) = &self.record else { return Ok(()) };
+        let mut record = RunRecord::load(path)?;
+        // A run that is resumed after its end has them already.
+        if !record.log.ends_with(results) {
+            record.log += results;
+            record.save(path)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the results on the test images to the record of a run, where one is kept.
+    pub fn add_test_to_record(&self, evaluation: &Evaluation) -> Result<()> {
+        let Some(path) = &self.record else { return Ok(()) };
+        let mut record = RunRecord::load(path)?;
+        record.test = Some(TestRecord::of(evaluation, RECORDED_MISTAKES)?);
+        record.save(path)
+    }
+
     /// Loads MNIST, from `--data` where it is given.
     pub fn load(&self) -> Result<Mnist> {
-        let mut settings = Settings::from_env()?;
-        if let Some(folder) = &self.data {
-            settings.mnist.folder = Some(folder.clone());
-        }
-        Mnist::load_with(&settings)
+        load_from(self.data.as_deref())
     }
 
     /// Saves a figure under `--out` in the chosen format and prints its path.

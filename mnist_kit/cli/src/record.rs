@@ -47,6 +47,7 @@ impl Recorder {
             date: today(),
             history: History::new(),
             log: String::new(),
+            test: None,
         };
         Ok(Recorder { path: path.to_path_buf(), record })
     }

@@ -1,6 +1,6 @@
 //! Weights with a JSON file beside them that names their model and its input normalization.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use mnist_kit::model::{Cnn, DeepCnn, LeNet, Mlp, ResNet};
 use mnist_kit::transform::Compose;
@@ -8,6 +8,9 @@ use mnist_kit::weights::{load_weights, save_weights};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tch::{Device, nn};
+
+/// The most bytes of a description, which has about a hundred.
+const LONGEST: usize = 4096;
 
 /// A model of the lessons.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ValueEnum)]
@@ -83,8 +86,25 @@ impl Recipe {
                 weights.display()
             )
         })?;
-        serde_json::from_str(&text)
+        Recipe::parse(&text)
             .with_context(|| format!("{} does not describe a model", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Recipe> {
+        // serde_json repeats in its message what it did not expect.
+        ensure!(text.len() <= LONGEST, "it has {} bytes, expected at most {LONGEST}", text.len());
+        serde_json::from_str::<Recipe>(text)?.checked()
+    }
+
+    /// The recipe, unless it makes no numbers of pixels. The sizes are checked by the model.
+    fn checked(self) -> Result<Recipe> {
+        let Recipe { mean, std, .. } = self;
+        ensure!(mean.is_finite(), "the mean is {mean}, expected a finite number");
+        ensure!(
+            std.is_finite() && std > 0.0,
+            "the standard deviation is {std}, expected a finite number above 0"
+        );
+        Ok(self)
     }
 
     /// Builds the model and loads its weights.

@@ -86,12 +86,18 @@ fn reduced(mnist: &Mnist, seed: u64) -> Result<[Split; 3]> {
 
 impl Transfer {
     /// The settings of both phases, for the record of the second one.
-    fn settings(&self, backbone_lr: f64, epochs: usize) -> Result<Map<String, Value>> {
+    fn settings(
+        &self,
+        backbone_lr: f64,
+        epochs: usize,
+        weights: String,
+    ) -> Result<Map<String, Value>> {
         let mut settings = self.common.settings(epochs, BATCH_SIZE)?;
         settings.insert("views".to_string(), self.views.get().into());
         settings.insert("head_epochs".to_string(), self.head_epochs.get().into());
         settings.insert("backbone_lr".to_string(), backbone_lr.into());
         settings.insert("side".to_string(), self.side.into());
+        settings.insert("weights".to_string(), weights.into());
         Ok(settings)
     }
 
@@ -101,8 +107,6 @@ impl Transfer {
         let seed = u64::from(common.seed.unwrap_or(42));
         let (lr, epochs) = self.backbone.second_phase();
         let backbone_lr = self.backbone_lr.unwrap_or(lr);
-        let settings = self.settings(backbone_lr, epochs)?;
-        let recorder = common.recorder(self.backbone.name(), seed, settings)?;
         print!("{}", mnist_kit::environment());
         let [train, validation, test] = reduced(&common.load()?, seed)?;
         for split in [&train, &validation, &test] {
@@ -129,14 +133,17 @@ impl Transfer {
         tch::manual_seed(seed as i64);
         let vs = nn::VarStore::new(device);
         let model = self.backbone.build(vs.root())?;
-        match &self.weights {
-            Some(path) => {
-                load_pretrained(&vs, path, &[model.head_name()])?;
-                println!("\nWeights: {}", path.display());
-            }
-            None => println!("\nWeights: {}", model.load_imagenet(&vs)?),
-        }
         let head = model.head_name();
+        let weights = match &self.weights {
+            Some(path) => {
+                load_pretrained(&vs, path, &[head])?;
+                format!("weights from {}", path.file_name().unwrap_or_default().to_string_lossy())
+            }
+            None => model.load_imagenet(&vs)?.to_string(),
+        };
+        println!("\n{}, {weights}", model.name());
+        let settings = self.settings(backbone_lr, epochs, weights)?;
+        let recorder = common.recorder(self.backbone.name(), seed, settings)?;
 
         train_only(&vs, &[head])?;
         println!("\nPhase 1: {} trainable parameters", thousands(summary(&vs).trainable()));
@@ -144,7 +151,7 @@ impl Transfer {
         let views = views.batches(batch_size)?.shuffle(seed).device(device);
         let features = extract_features(&model.body(), &validation_batches, 1)?;
         let features = features.batches(batch_size)?.device(device);
-        fit(&model.head(), &vs, &views)
+        let head_history = fit(&model.head(), &vs, &views)
             .optimizer(AdamW::new(common.lr))
             .epochs(self.head_epochs.get())
             .validation(&features)
@@ -180,10 +187,21 @@ impl Transfer {
         let after = scaled.reliability(Bins::EqualWidth(15))?.ece();
         let epoch = history.best()?;
         let validation_accuracy = percent(epoch.val_accuracy.unwrap_or(f64::NAN));
+        let test_accuracy = percent(evaluation.accuracy());
+        common.add_to_record(&format!(
+            "Phase 1: validation {} after {} epochs over {} views of each image\n\
+             Best epoch of phase 2: {}, validation {validation_accuracy}, test {test_accuracy}\n\
+             ECE of the test images, 15 bins of equal width: {before:.4}; at temperature \
+             {temperature:.2}: {after:.4}\n",
+            percent(head_history.val_accuracy()?),
+            self.head_epochs,
+            self.views,
+            epoch.epoch,
+        ))?;
         let table = Table::new(["measure", "value"])
             .row(["best validation accuracy", &validation_accuracy])
             .row(["best epoch", &epoch.epoch.to_string()])
-            .row(["test accuracy", &percent(evaluation.accuracy())])
+            .row(["test accuracy", &test_accuracy])
             .row(["ECE, 15 bins of equal width", &format!("{before:.4}")])
             .row([format!("ECE at temperature {temperature:.2}"), format!("{after:.4}")]);
         print!("\n{table}");

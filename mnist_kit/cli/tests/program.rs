@@ -89,6 +89,14 @@ fn a_run_keeps_its_record_across_an_interruption() -> Result<()> {
     assert!(lines[1].starts_with("Resumed after epoch 1 on 20"), "{lines:?}");
     assert!(lines[2].starts_with("Epoch 2/3: loss") && lines[3].starts_with("Epoch 3/3: loss"));
     assert_eq!(second.history.epochs().len(), 3);
+    // The test is that of the last epoch.
+    let counts = second.test()?.confusion_matrix()?;
+    let right: u64 = (0..10).map(|class| counts.counts()[class][class]).sum();
+    let total: u64 = counts.counts().iter().flatten().sum();
+    assert_eq!(right as f64 / total as f64, second.history.test_accuracy()?);
+    let surest = second.test()?.surest_mistakes()?;
+    assert!(!surest.is_empty() && surest.len() <= 10, "{surest:?}");
+    assert!(surest.iter().all(|mistake| mistake.image.size() == [1, 28, 28]));
 
     // A run that is complete leaves its record as it is, or makes a missing one at once.
     assert!(run("3", "records/lenet_7.json")?.status.success());
@@ -172,7 +180,7 @@ fn an_interrupted_run_leaves_a_checkpoint_to_go_on_from() -> Result<()> {
         anyhow::ensure!(started.elapsed().as_secs() < 300, "no checkpoint after five minutes");
         std::thread::sleep(Duration::from_millis(20));
     }
-    // What Ctrl-C sends.
+    // Ctrl-C sends this signal.
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
     assert!(sent.success() && !child.wait()?.success());
     let epochs = read_history(&checkpoint)?;
@@ -190,7 +198,7 @@ fn an_interrupted_run_leaves_a_checkpoint_to_go_on_from() -> Result<()> {
     Ok(())
 }
 
-/// How many epochs a checkpoint holds.
+/// Returns the number of epochs that a checkpoint holds.
 fn read_history(checkpoint: &Path) -> Result<usize> {
     let tensors = Tensor::read_safetensors(checkpoint)?;
     let history = tensors.into_iter().find(|(name, _)| name == "history").context("no history")?;
@@ -250,6 +258,7 @@ fn a_backbone_is_trained_further_in_two_phases() -> Result<()> {
     save_weights(&vs, &weights)?;
     let transfer = |weights: &str| {
         let args = ["transfer", "--backbone", "mobilenet-v2", "--weights", weights, "--side", "32"];
+        let args = [&args[..], &["--record", "transfer_mobilenet_v2_42.json"]].concat();
         let quick = ["--views", "1", "--head-epochs", "1", "--epochs", "1", "--batch-size", "64"];
         mnist(folder.path(), &[&args[..], &quick[..]].concat())
     };
@@ -265,6 +274,10 @@ fn a_backbone_is_trained_further_in_two_phases() -> Result<()> {
         "{said}"
     );
     assert!(said.contains("best epoch") && said.contains("ECE at temperature"), "{said}");
+    let record = RunRecord::load(folder.path().join("transfer_mobilenet_v2_42.json"))?;
+    assert_eq!(record.settings["weights"], "weights from weights.safetensors");
+    assert!(record.log.starts_with("Epoch 1/1: loss "), "{}", record.log);
+    assert!(record.log.contains("\nBest epoch of phase 2: 1, validation "), "{}", record.log);
     let saved = folder.path().join("out/transfer_mobilenet_v2.safetensors");
     let vs = nn::VarStore::new(Device::Cpu);
     Backbone::mobilenet_v2(vs.root(), 10)?;
@@ -304,6 +317,43 @@ fn a_wrong_call_is_refused_with_the_range_it_expects() -> Result<()> {
 }
 
 #[test]
+fn a_description_that_no_model_has_is_refused_without_memory_for_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    GrayImage::new(28, 28).save(folder.path().join("digit.png"))?;
+    let with = |fields: &str| format!(r#"{{"model":"mlp",{fields}}}"#);
+    for (text, expected) in [
+        (with(r#""hidden":9223372036854775807,"mean":0,"std":1"#), "expected 1 to 65536"),
+        (with(r#""hidden":-1,"mean":0,"std":1"#), "expected 1 to 65536"),
+        (with(r#""mean":0,"std":0"#), "the standard deviation is 0, expected"),
+        (with(r#""mean":0,"std":-1e300"#), "the standard deviation is -1"),
+        (with(r#""mean":1e999,"std":1"#), "number out of range"),
+        (
+            r#"{"model":"resnet","width":1000000,"mean":0,"std":1}"#.to_string(),
+            "the width of a ResNet",
+        ),
+        (with(&format!("\"mean\":{}", "[".repeat(1_000))), "invalid type: sequence, expected f64"),
+        (
+            with(&format!("\"mean\":{}", "[".repeat(1_000_000))),
+            "1000023 bytes, expected at most 4096",
+        ),
+        (r#"{"model":"transformer","mean":0,"std":1}"#.to_string(), "unknown variant"),
+    ] {
+        std::fs::write(folder.path().join("model.json"), &text)?;
+        // libtorch itself takes most of this address space.
+        let program = env!("CARGO_BIN_EXE_mnist");
+        let script = format!(
+            "ulimit -v 6000000; exec {program} predict --weights model.safetensors digit.png"
+        );
+        let output =
+            Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output()?;
+        let said = String::from_utf8(output.stderr)?;
+        assert!(said.contains(expected) && !said.contains("panicked"), "{text:.100}: {said}");
+        assert_eq!(output.status.code(), Some(1), "{text:.100}: {said}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_label_beyond_the_ten_digits_is_refused_with_its_place() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("data");
@@ -319,5 +369,27 @@ fn a_label_beyond_the_ten_digits_is_refused_with_its_place() -> Result<()> {
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("train-labels-idx1-ubyte") && said.contains("label 10"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
+    Ok(())
+}
+
+#[test]
+fn the_fast_recipe_says_how_long_it_took_and_keeps_its_record() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let run = |args: &[&str]| -> Result<String> {
+        let output = mnist(folder.path(), &[&["fast", "--seed", "7"], args].concat())?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let said = run(&["--record", "fast_7.json"])?;
+    let record = RunRecord::load(folder.path().join("fast_7.json"))?;
+    let accuracy = record.history.test_accuracy()?;
+    // Quick mode has 16 batches.
+    assert!(accuracy > 0.5, "{accuracy}");
+    let line = format!("{:.2} % of 1,000 test images after ", 100.0 * accuracy);
+    assert!(said.contains(&line) && said.contains(" s, of which loading took "), "{said}");
+    assert_eq!(record.settings["label_smoothing"], 0.05);
+
+    let said = run(&["--validation"])?;
+    assert!(said.contains(" % of 333 validation images after "), "{said}");
     Ok(())
 }

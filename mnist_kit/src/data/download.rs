@@ -3,7 +3,7 @@
 
 use super::idx::decompressed;
 use crate::Result;
-use crate::files::{partial_in, persist, remove_leftovers};
+use crate::files::{partial_in, persist, prepare_folder_of};
 use crate::runtime::{ProgressBar, stop};
 use anyhow::{Context, anyhow, bail, ensure};
 use indicatif::ProgressStyle;
@@ -12,11 +12,12 @@ use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
+use sysinfo::System;
 use ureq::{Agent, Timeout};
 
 /// A published file: its name, and the means to tell whether a copy is complete.
@@ -46,7 +47,7 @@ pub enum Checksum {
 }
 
 impl Checksum {
-    /// Whether the rest of `file` has this checksum.
+    /// Returns whether the rest of `file` has this checksum.
     fn matches(&self, file: &mut File) -> io::Result<bool> {
         let (sum, published) = match self {
             Checksum::Sha256OfContent(sum) => (hash::<Sha256>(file)?, sum),
@@ -61,6 +62,12 @@ impl Checksum {
             Checksum::Md5OfDownload(_) => "MD5",
         }
     }
+}
+
+/// The SHA-256 of a file, in hexadecimal.
+pub(crate) fn sha256_of(path: &Path) -> Result<String> {
+    let sum = || hash::<Sha256>(&mut File::open(path)?);
+    sum().with_context(|| path.display().to_string())
 }
 
 /// The digest of what is left to read, in hexadecimal.
@@ -163,7 +170,7 @@ impl Default for TimeLimits {
 /// # Errors
 /// When the folder cannot be written, another process holds the lock without any progress for the
 /// time that it takes to give up a silent server (30 s by default), or no mirror gives a file; the
-/// message names each URL with the cause. [`Interrupted`](crate::Interrupted) when the cell is asked
+/// message names that process, or each URL with the cause. [`Interrupted`](crate::Interrupted) when the cell is asked
 /// to stop.
 ///
 /// ```
@@ -183,7 +190,6 @@ pub fn download(
         return Ok(Vec::new());
     }
     let lock = lock(folder, limits.connect.saturating_add(limits.read))?;
-    remove_leftovers(folder);
     let mut mirrors = mirrors.to_vec();
     let mut used = Vec::new();
     for file in files {
@@ -221,24 +227,36 @@ pub fn download(
 }
 
 /// Creates the folder and takes its lock, which is held until the returned file is closed. Gives up
-/// when the holder makes no progress for `patience`.
+/// when the holder makes no progress for `patience`. The file names the holder.
 fn lock(folder: &Path, patience: Duration) -> Result<File> {
     let path = folder.join(".lock");
     let open = || {
-        fs::create_dir_all(folder)?;
-        File::options().create(true).truncate(false).write(true).open(&path)
+        prepare_folder_of(&path)?;
+        let mut options = File::options();
+        options.create(true).truncate(false).read(true).write(true);
+        // A link could lead to any file, which would then be overwritten.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
+        options.open(&path)
     };
     let unwritable = || format!("{}: cannot be written", path.display());
-    let lock = open().with_context(unwritable)?;
+    let mut lock = open().with_context(unwritable)?;
     let (mut seen, mut since) = (Vec::new(), None);
     loop {
         match lock.try_lock() {
-            Ok(()) => return Ok(lock),
+            Ok(()) => {
+                let host = System::host_name().unwrap_or_else(|| "an unknown host".to_string());
+                let name = format!("process {} on {host}", std::process::id());
+                lock.set_len(0)
+                    .and_then(|()| lock.write_all(name.as_bytes()))
+                    .with_context(unwritable)?;
+                return Ok(lock);
+            }
             Err(TryLockError::Error(problem)) => {
                 return Err(problem).with_context(unwritable);
             }
             Err(TryLockError::WouldBlock) if since.is_none() => {
-                println!("waiting for another process, which is fetching the same files");
+                println!("waiting for {}, which is fetching the same files", holder(&path));
             }
             Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(100)),
         }
@@ -250,10 +268,22 @@ fn lock(folder: &Path, patience: Duration) -> Result<File> {
         }
         ensure!(
             start.elapsed() < patience,
-            "{}: another process has held this lock for {patience:?} without progress; end that \
-             process, then try again",
-            path.display()
+            "{}: {} has held this lock for {patience:?} without progress; end that process, then \
+             try again",
+            path.display(),
+            holder(&path)
         );
+    }
+}
+
+/// The process that holds a lock, as far as it is known.
+fn holder(lock: &Path) -> String {
+    // The name is short; the file may be anything.
+    let mut name = String::new();
+    let read = File::open(lock).and_then(|file| file.take(200).read_to_string(&mut name));
+    match read {
+        Ok(1..) if name.starts_with("process ") && !name.contains(char::is_control) => name,
+        _ => "another process".to_string(),
     }
 }
 
@@ -286,10 +316,13 @@ fn fetch(file: &RemoteFile, url: &str, folder: &Path, limits: &TimeLimits) -> Re
     };
     let written = content
         .and_then(|content| {
-            io::copy(&mut content.take(file.bytes.end().saturating_add(1)), &mut part.as_file())
+            let mut content = content.take(file.bytes.end().saturating_add(1));
+            let mut writer = BufWriter::with_capacity(1 << 20, part.as_file());
+            io::copy(&mut content, &mut writer)?;
+            writer.flush()
         })
         .map_err(|problem| short(problem.into(), limits))
-        .and_then(|_| file.checked(part.path()));
+        .and_then(|()| file.checked(part.path()));
     bar.finish_and_clear();
     written.and_then(|_| persist(part, &folder.join(&file.name)))
 }
@@ -366,5 +399,9 @@ mod tests {
         let only = |url| agent(url, &TimeLimits::default()).config().https_only();
         assert!(only("https://a.example/file") && only("HTTPS://a.example/file"));
         assert!(!only("http://a.example/file") && !only("HTTP://a.example/file"));
+        // As at a redirect, the client looks at each URL that it is led to.
+        let agent = agent("https://a.example/file", &TimeLimits::default());
+        let refused = agent.get("http://127.0.0.1:1/file").call();
+        assert!(matches!(refused, Err(ureq::Error::RequireHttpsOnly(_))), "{refused:?}");
     }
 }

@@ -24,8 +24,9 @@ const QMNIST_LABELS: u32 = 0x0000_0c02;
 /// `[N, 1, H, W]`, uint8, for the N, H and W of the header; N may be 0.
 ///
 /// # Errors
-/// When the file is not an IDX file of images, is damaged, or declares images without pixels. The
-/// message names the file and says what was found, what was expected and what to do.
+/// When the file is not an IDX file of images, is damaged, declares images without pixels, or is
+/// gzipped and declares more than 64 times its size and 64 MiB. The message names the file and says
+/// what was found, what was expected and what to do.
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;
@@ -95,8 +96,9 @@ impl<'a> Content<'a> {
 pub(super) fn images_from(mut content: Content, file: &str) -> Result<Tensor> {
     let (_, size) = header(&mut content, &[IMAGES], file)?;
     let pixels = body(content, &size, 1, file)?;
+    // Where there is no image, nothing else bounds their size.
     ensure!(
-        size[1] > 0 && size[2] > 0,
+        size[1].checked_mul(size[2]).is_some_and(|pixels| pixels > 0),
         "{file}: declares images of {}×{} pixels; fetch the file again",
         size[1],
         size[2]

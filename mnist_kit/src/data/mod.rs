@@ -16,9 +16,12 @@ mod set;
 mod settings;
 mod source;
 mod split;
+#[cfg(feature = "parquet")]
+mod thrift;
 
 pub(crate) use batches::BatchesDescription;
 pub use batches::{Batches, Epoch};
+pub(crate) use download::sha256_of;
 pub use download::{Checksum, RemoteFile, TimeLimits, download};
 pub(crate) use generated::example_digit;
 pub use idx::{read_images, read_labels};

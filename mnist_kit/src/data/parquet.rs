@@ -5,10 +5,11 @@
 
 use super::folder::Pairs;
 use super::limits::{MAX_IMAGES, most_unpacked};
-use super::parquet_pages::check_pages;
+use super::parquet_pages::{check_footer, check_pages};
 use super::set::{CLASSES_FILE, Conventions, DataSet};
 use super::{Mnist, Source};
 use crate::Result;
+use crate::runtime::panic::caught;
 use anyhow::{Context, bail, ensure};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use parquet::basic::Type as PhysicalType;
@@ -18,7 +19,6 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use std::fs::{self, File};
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
@@ -71,7 +71,7 @@ fn conventions(train: &[impl AsRef<Path>], folder: &Path) -> Result<Conventions>
 
 /// The names of the `ClassLabel` feature that the `datasets` library writes into a file.
 fn feature_names(path: &Path) -> Result<Option<Vec<String>>> {
-    let reader = SerializedFileReader::new(File::open(path)?)?;
+    let (_, reader) = open(path)?;
     let metadata = reader.metadata().file_metadata().key_value_metadata();
     let json = metadata
         .and_then(|pairs| pairs.iter().find(|pair| pair.key == "huggingface")?.value.as_ref())
@@ -83,10 +83,18 @@ fn feature_names(path: &Path) -> Result<Option<Vec<String>>> {
     }))
 }
 
+/// Opens a file and reads its footer.
+fn open(path: &Path) -> Result<(File, SerializedFileReader<File>)> {
+    let file = File::open(path)?;
+    check_footer(&file)?;
+    let reader = SerializedFileReader::new(file.try_clone()?)?;
+    Ok((file, reader))
+}
+
 /// Runs a reader of the parquet crate, which asserts some of what a file declares, so that a
 /// damaged file is an error and not a panic.
 fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read))
+    caught(read)
         .unwrap_or_else(|_| bail!("damaged; fetch the file again"))
         .with_context(|| path.display().to_string())
 }
@@ -124,7 +132,11 @@ fn read_shards(paths: &[impl AsRef<Path>], conventions: &Conventions) -> Result<
         let path = path.as_ref();
         guarded(path, || read_shard(path, &mut rows, conventions))?;
     }
-    let (width, height) = rows.size.context("no rows in the parquet files of a split")?;
+    let (width, height) = rows.size.with_context(|| {
+        let names: Vec<String> =
+            paths.iter().map(|path| path.as_ref().display().to_string()).collect();
+        format!("{}: no rows in the parquet files of a split", names.join(", "))
+    })?;
     let size = [rows.labels.len() as i64, 1, height.into(), width.into()];
     Ok((
         Tensor::f_from_data_size(&rows.pixels, &size, Kind::Uint8)?,
@@ -133,9 +145,8 @@ fn read_shards(paths: &[impl AsRef<Path>], conventions: &Conventions) -> Result<
 }
 
 fn read_shard(path: &Path, rows: &mut Rows, conventions: &Conventions) -> Result<()> {
-    let file = File::open(path)?;
+    let (file, reader) = open(path)?;
     rows.stored += file.metadata()?.len();
-    let reader = SerializedFileReader::new(file.try_clone()?)?;
     let column = |name: &str, kind: PhysicalType| {
         let columns = reader.metadata().file_metadata().schema_descr().columns();
         let index = columns.iter().position(|column| column.path().string() == name);

@@ -1,9 +1,9 @@
-//! Checks of the page headers of a parquet file before anything is decoded.
+//! Checks of the footer and the page headers of a parquet file before the parquet crate reads them.
 //!
-//! The parquet crate allocates what a header declares, and an allocation that fails ends the
-//! process. A header is a struct in Thrift's compact encoding; see `parquet.thrift` of the format:
+//! Both are structs in Thrift's encoding; see `parquet.thrift` of the format:
 //! <https://github.com/apache/parquet-format>.
 
+use super::thrift::{Part, walk};
 use crate::Result;
 use anyhow::{Context, bail, ensure};
 use parquet::basic::Type as PhysicalType;
@@ -23,8 +23,16 @@ const DATA_PAGE_V2: i64 = 3;
 /// dictionary. Others declare counts of their own.
 const ENCODINGS: [i64; 3] = [0, 2, 8];
 
-/// The deepest struct in a header, with room to spare.
-const MAX_DEPTH: u32 = 8;
+/// The most bytes of a footer. One of a million images in groups of a hundred has about 4 MB.
+const MAX_FOOTER: u64 = 8 << 20;
+
+/// The most elements of a schema: columns, and the groups that they are in. The parquet crate walks
+/// through groups in groups by recursion.
+const MAX_SCHEMA: u64 = 100;
+
+/// The most elements of a list, as a part of the footer's bytes: the shortest element that is valid,
+/// of those that take up much memory, has so many.
+const MIN_ELEMENT: u64 = 3;
 
 /// The numbers that a page header declares, each at most once.
 #[derive(Default)]
@@ -37,20 +45,55 @@ struct Header {
 }
 
 impl Header {
-    /// Takes in a number of the header: the field with this id, in the struct of the field `outer`.
-    fn set(&mut self, outer: i16, id: i16, number: i64) -> Result<()> {
-        let place = match (outer, id) {
-            (0, 1) => &mut self.kind,
-            (0, 2) => &mut self.unpacked,
-            (0, 3) => &mut self.packed,
+    /// Takes in a number of the header: the field with these ids.
+    fn set(&mut self, field: &[i16], number: i64) -> Result<()> {
+        let place = match field {
+            [1] => &mut self.kind,
+            [2] => &mut self.unpacked,
+            [3] => &mut self.packed,
             // The header of a data page, of a dictionary page, of a data page of version 2.
-            (5 | 7 | 8, 1) => &mut self.values,
-            (5 | 7, 2) | (8, 4) => &mut self.encoding,
+            [5 | 7 | 8, 1] => &mut self.values,
+            [5 | 7, 2] | [8, 4] => &mut self.encoding,
             _ => return Ok(()),
         };
-        ensure!(place.replace(number).is_none(), "field {id} is there twice");
+        ensure!(place.replace(number).is_none(), "field {field:?} is there twice");
         Ok(())
     }
+}
+
+/// Checks the footer of a file, which describes its columns and row groups.
+pub(super) fn check_footer(file: &File) -> Result<()> {
+    let mut file = BufReader::new(file);
+    let stored = file.seek(SeekFrom::End(0))?;
+    let end = stored.checked_sub(8).context("too short for a parquet file")?;
+    let mut last = [0; 8];
+    file.seek(SeekFrom::Start(end))?;
+    file.read_exact(&mut last)?;
+    let [a, b, c, d, magic @ ..] = last;
+    ensure!(magic == *b"PAR1", "ends with {magic:02x?}, expected the four letters PAR1");
+    let length = u64::from(u32::from_le_bytes([a, b, c, d]));
+    let most = end.min(MAX_FOOTER);
+    ensure!(length <= most, "a footer of {length} bytes, expected at most {most}");
+    file.seek(SeekFrom::Start(end - length))?;
+    walk(&mut file.take(length), &mut |field, part| match (field, part) {
+        ([2], Part::List(count)) => {
+            ensure!(count <= MAX_SCHEMA, "a schema of {count} elements, expected {MAX_SCHEMA}");
+            Ok(())
+        }
+        // The children of a group in the schema.
+        ([2, 5], Part::Number(count)) => {
+            let expected = (0..=MAX_SCHEMA as i64).contains(&count);
+            ensure!(expected, "a group of {count} columns, expected at most {MAX_SCHEMA}");
+            Ok(())
+        }
+        (_, Part::List(count)) => {
+            let most = length / MIN_ELEMENT;
+            ensure!(count <= most, "a list of {count} in a footer of {length} bytes");
+            Ok(())
+        }
+        (_, Part::Number(_)) => Ok(()),
+    })
+    .context("the footer is damaged")
 }
 
 /// Checks the pages of a column in a row group of `rows` rows.
@@ -66,7 +109,11 @@ pub(super) fn check_pages(file: &File, column: &ColumnChunkMetaData, rows: i64) 
         file.seek(SeekFrom::Start(place))?;
         let mut left = (&mut file).take(end - place);
         let mut header = Header::default();
-        read_struct(&mut left, 0, 0, &mut header).context("a page header is damaged")?;
+        walk(&mut left, &mut |field, part| match part {
+            Part::Number(number) => header.set(field, number),
+            Part::List(_) => bail!("a list"),
+        })
+        .context("a page header is damaged")?;
         let left = left.limit();
         let page = check_page(&header, left, column.column_type(), rows)?;
         place = end - left + page.packed;
@@ -123,76 +170,4 @@ fn check_page(header: &Header, left: u64, column: PhysicalType, rows: i64) -> Re
         }
         other => bail!("a page of type {other}, expected data or a dictionary"),
     }
-}
-
-/// Reads a struct of the field `outer`, and gives its numbers to the header.
-fn read_struct(from: &mut impl Read, outer: i16, depth: u32, header: &mut Header) -> Result<()> {
-    let mut id: i16 = 0;
-    loop {
-        let [byte] = bytes(from)?;
-        let (step, kind) = (i16::from(byte >> 4), byte & 0x0f);
-        if kind == 0 {
-            return Ok(());
-        }
-        id = match step {
-            0 => i16::try_from(signed(from)?)?,
-            step => id.checked_add(step).context("a field without an id")?,
-        };
-        read_field(from, kind, (outer, id), depth, header)?;
-    }
-}
-
-/// Reads the value of a field of this kind.
-fn read_field(
-    from: &mut impl Read,
-    kind: u8,
-    (outer, id): (i16, i16),
-    depth: u32,
-    header: &mut Header,
-) -> Result<()> {
-    match kind {
-        // A boolean is its kind.
-        1 | 2 => {}
-        3 => drop(bytes::<1>(from)?),
-        4..=6 => header.set(outer, id, signed(from)?)?,
-        7 => drop(bytes::<8>(from)?),
-        8 => {
-            let length = unsigned(from)?;
-            let copied = std::io::copy(&mut from.take(length), &mut std::io::sink())?;
-            ensure!(copied == length, "a text of {length} bytes");
-        }
-        12 => {
-            ensure!(depth < MAX_DEPTH, "structs in structs");
-            // Only the structs of the outermost one have fields that count.
-            let outer = if depth == 0 { id } else { -1 };
-            read_struct(from, outer, depth + 1, header)?;
-        }
-        other => bail!("a value of type {other}"),
-    }
-    Ok(())
-}
-
-fn bytes<const COUNT: usize>(from: &mut impl Read) -> Result<[u8; COUNT]> {
-    let mut bytes = [0; COUNT];
-    from.read_exact(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// A number of seven bits a byte, the lowest first.
-fn unsigned(from: &mut impl Read) -> Result<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let [byte] = bytes(from)?;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Ok(number);
-        }
-    }
-    bail!("a number of more than 64 bits")
-}
-
-/// A number whose lowest bit is its sign.
-fn signed(from: &mut impl Read) -> Result<i64> {
-    let number = unsigned(from)?;
-    Ok((number >> 1) as i64 ^ -((number & 1) as i64))
 }

@@ -166,7 +166,7 @@ pub(super) struct Conventions {
     pub names: Vec<String>,
     /// The stored label of the first class.
     first_label: i64,
-    /// Whether the rows of a stored image are the columns of the picture.
+    /// True if the rows of a stored image are the columns of the picture.
     transposed: bool,
     /// The reason for the range of labels, for messages.
     reason: String,

@@ -41,11 +41,12 @@ const MAX_EMNIST: u64 = 1_000_000_000;
 /// | `MNIST_KIT_CACHE` | [`cache_dir`](Settings::cache_dir) | `mnist_kit` in `$XDG_CACHE_HOME` or `~/.cache` |
 /// | `MNIST_KIT_WEIGHTS` | [`weights_dir`](Settings::weights_dir) | no folder |
 /// | `MNIST_KIT_WEIGHTS_MIRRORS`, comma separated | [`weights_mirrors`](Settings::weights_mirrors) | [`WEIGHTS_MIRROR`] |
+/// | `MNIST_KIT_ALLOW_HTTP=1` | mirrors may begin with `http:` | such a mirror is an error |
 /// | `MNIST_KIT_OFFLINE=1` | [`offline`](Settings::offline) | the network may be used |
 /// | `MNIST_KIT_QUICK=1` | [`quick`](Settings::quick) | all images |
 ///
-/// An empty variable counts as unset. All default mirrors speak https. A mirror that you name with
-/// `http:` is used too; a redirect from https to http is refused.
+/// An empty variable counts as unset. All default mirrors speak https. A redirect from https to http
+/// is refused, whatever the settings are.
 ///
 /// ```
 /// use mnist_kit::data::Settings;
@@ -55,16 +56,16 @@ const MAX_EMNIST: u64 = 1_000_000_000;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Where to find MNIST.
+    /// The source of MNIST.
     pub mnist: Location,
-    /// Where to find Fashion-MNIST. The published sums are MD5, which detects damage, but not a
+    /// The source of Fashion-MNIST. The published sums are MD5, which detects damage, but not a
     /// forged file.
     pub fashion: Location,
-    /// Where to find KMNIST; MD5, as for [`fashion`](Settings::fashion).
+    /// The source of KMNIST; MD5, as for [`fashion`](Settings::fashion).
     pub kmnist: Location,
-    /// Where to find QMNIST.
+    /// The source of QMNIST.
     pub qmnist: Location,
-    /// Where to find EMNIST: one archive of 562 MB with all six splits.
+    /// The source of EMNIST: one archive of 562 MB with all six splits.
     pub emnist: Location,
     /// The folder for downloads, with a subfolder for each data set and one for weights. `None` if
     /// the user has no home folder.
@@ -82,7 +83,7 @@ pub struct Settings {
     pub time_limits: TimeLimits,
 }
 
-/// Where to find one published data set.
+/// The source of one published data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Location {
     /// A folder with its four IDX files, gzipped or not. If given, nothing else is tried.
@@ -184,12 +185,13 @@ impl Settings {
     /// The defaults, changed by the environment variables above.
     ///
     /// # Errors
-    /// When a switch is neither `1` nor `0`; the message names the variable.
+    /// When a switch is neither `1` nor `0`, or a mirror speaks http without permission; the message
+    /// names the variable.
     pub fn from_env() -> Result<Settings> {
         Settings::from_variables(|name| env::var_os(name))
     }
 
-    /// Where to find this data set.
+    /// The source of this data set.
     pub fn location(&self, set: DataSet) -> &Location {
         match set {
             DataSet::Mnist => &self.mnist,
@@ -212,14 +214,22 @@ impl Settings {
             Some("1" | "true") => Ok(true),
             Some(other) => bail!("{name}={other}: expected 1 or 0"),
         };
+        let allow_http = switch("MNIST_KIT_ALLOW_HTTP")?;
         let list = |name: &str| -> Result<Option<Vec<String>>> {
-            let urls = |list: String| {
-                list.split(',')
-                    .map(|url| url.trim().to_string())
-                    .filter(|url| !url.is_empty())
-                    .collect()
-            };
-            Ok(text(name)?.map(urls))
+            let Some(list) = text(name)? else { return Ok(None) };
+            let urls: Vec<String> = list
+                .split(',')
+                .map(|url| url.trim().to_string())
+                .filter(|url| !url.is_empty())
+                .collect();
+            let plain = urls.iter().find(|url| url.to_ascii_lowercase().starts_with("http:"));
+            if let Some(url) = plain.filter(|_| !allow_http) {
+                bail!(
+                    "{name}: {url} is not encrypted, so others can change what it sends; use \
+                     https, or allow it with MNIST_KIT_ALLOW_HTTP=1"
+                );
+            }
+            Ok(Some(urls))
         };
         let location = |set: DataSet, default: Location| -> Result<Location> {
             let (folder, mirrors) = set.variables();
@@ -310,6 +320,7 @@ mod tests {
             ("MNIST_KIT_EMNIST_MIRRORS", "http://d.example/"),
             ("MNIST_KIT_WEIGHTS", "data/weights"),
             ("MNIST_KIT_WEIGHTS_MIRRORS", "http://c.example/"),
+            ("MNIST_KIT_ALLOW_HTTP", "1"),
             ("MNIST_KIT_OFFLINE", "1"),
             ("MNIST_KIT_QUICK", "true"),
         ])
@@ -339,6 +350,17 @@ mod tests {
     fn a_switch_that_is_neither_on_nor_off_is_an_error() {
         let message = settings(&[("MNIST_KIT_QUICK", "yes please")]).unwrap_err().to_string();
         assert_eq!(message, "MNIST_KIT_QUICK=yes please: expected 1 or 0");
+    }
+
+    #[test]
+    fn a_mirror_that_is_not_encrypted_needs_permission() {
+        for name in ["MNIST_KIT_MIRRORS", "MNIST_KIT_EMNIST_MIRRORS", "MNIST_KIT_WEIGHTS_MIRRORS"] {
+            let mirrors = (name, "https://a.example/, HTTP://b.example/");
+            let message = settings(&[mirrors]).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("{name}: HTTP://b.example/ is not")), "{message}");
+            assert!(message.contains("MNIST_KIT_ALLOW_HTTP=1"), "{message}");
+            assert!(settings(&[mirrors, ("MNIST_KIT_ALLOW_HTTP", "1")]).is_ok());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::table::{Table, percent, thousands};
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use std::fmt;
 
 /// Counts of images by true class (row) and predicted class (column), as scikit-learn lays it out.
@@ -47,6 +47,28 @@ impl ConfusionMatrix {
             );
             counts[truth as usize][predicted as usize] += 1;
         }
+        ConfusionMatrix::from_counts(counts)
+    }
+
+    /// Takes counts, `counts[truth][predicted]`.
+    ///
+    /// # Errors
+    /// When there are not as many rows as columns, or the sum of the counts does not fit into 64 bits.
+    ///
+    /// ```
+    /// use mnist_kit::eval::ConfusionMatrix;
+    ///
+    /// let matrix = ConfusionMatrix::from_counts(vec![vec![1, 0], vec![1, 2]])?;
+    /// assert_eq!(matrix, ConfusionMatrix::new(&[0, 1, 1, 1], &[0, 1, 0, 1], 2)?);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn from_counts(counts: Vec<Vec<u64>>) -> Result<ConfusionMatrix> {
+        let num_classes = counts.len();
+        if let Some(row) = counts.iter().find(|row| row.len() != num_classes) {
+            bail!("a row of {} counts for {num_classes} classes", row.len());
+        }
+        let total = counts.iter().flatten().try_fold(0u64, |sum, &count| sum.checked_add(count));
+        ensure!(total.is_some(), "counts that are too large: their sum is above {}", u64::MAX);
         let class_names = (0..num_classes).map(|class| class.to_string()).collect();
         Ok(ConfusionMatrix { counts, class_names, title: None, note: None })
     }

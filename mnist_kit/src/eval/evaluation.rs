@@ -33,7 +33,7 @@ use tch::{Kind, Tensor, nn};
 /// let right = evaluation.correct()?.len();
 /// assert_eq!(right + evaluation.mistakes()?.len(), 50);
 /// assert_eq!(evaluation.accuracy(), right as f64 / 50.0);
-/// assert_eq!(evaluation.accuracy_percent(), 2.0 * right as f64);
+/// assert!((evaluation.accuracy_percent() - 2.0 * right as f64).abs() < 1e-9);
 /// assert_eq!(evaluation.top_k_accuracy(10)?, 1.0);
 /// # Ok::<(), anyhow::Error>(())
 /// ```

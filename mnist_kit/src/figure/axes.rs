@@ -17,15 +17,16 @@ pub(crate) struct Axis {
     pub range: Range<f64>,
     /// Positions with their labels.
     pub ticks: Vec<(f64, String)>,
-    /// Whether grid lines start at the ticks.
+    /// True if grid lines start at the ticks.
     pub grid: bool,
-    /// Whether labels too long to stand side by side are turned; others are thinned out.
+    /// True if labels that are too long to stand side by side are turned; otherwise they are thinned
+    /// out.
     pub turns: bool,
-    /// Whether equal distances are equal factors.
+    /// True if the axis is logarithmic: equal distances are equal factors.
     pub logarithmic: bool,
 }
 
-/// Where an axis ends.
+/// The ends of an axis.
 pub(crate) enum Ends {
     /// At the next tick beyond the data.
     Tick,
@@ -134,7 +135,7 @@ impl Axis {
         if turned { 2.0 * X_TICK + room + theme::GAP + theme::TEXT_BAND } else { BELOW }
     }
 
-    /// Whether the labels are turned where the axis has this length.
+    /// Returns whether the labels are turned on an axis of this length.
     fn turned(&self, length: f64) -> bool {
         self.turns && self.widest() + theme::GAP > self.distance(length)
     }

@@ -1,21 +1,25 @@
-//! The drawing surface: a [`Figure`] that shows itself in a notebook and saves as SVG or PNG.
+//! The drawing surface: a [`Figure`] that shows itself in a notebook and saves as SVG, PNG or PDF.
 //!
 //! A figure holds a drawing as a function of the room that it gets. To show or save the figure, the
-//! drawing runs and leaves a list of shapes, which becomes an SVG document or a bitmap. Both forms
+//! drawing runs and leaves a list of shapes, which becomes an SVG or PDF document or a bitmap. All forms
 //! therefore show the same picture, and [`size`](Figure::size) lays a plot out anew.
 //!
 //! The ready-made plots are in [`plot`](crate::plot). With [`Figure::draw`] you draw on a figure of
 //! your own with the crate [`plotters`].
 //!
 //! The font, DejaVu Sans, is part of the crate, so a machine without any fonts draws the same
-//! picture. Colors and sizes are in [`theme`].
+//! picture. Korean, Chinese and Japanese letters come from Noto Sans CJK where it is installed, or
+//! from the font file that `MNIST_KIT_CJK_FONT` names; a PNG or PDF form without a font for its letters
+//! is an error. Colors and sizes are in [`theme`].
 
 mod axes;
 mod canvas;
+mod cjk;
 mod color_bar;
 mod legend;
 mod live;
 mod part;
+mod pdf;
 mod pixels;
 mod png;
 mod shape;
@@ -49,7 +53,7 @@ pub(crate) const SIZES: (f64, f64) = (160.0, 4000.0);
 /// Draws a figure's content on the part that its title and caption leave free.
 type Drawing = dyn Fn(&Part) -> Result<()> + Send + Sync;
 
-/// A drawing that shows itself in a notebook and saves as SVG or PNG.
+/// A drawing that shows itself in a notebook and saves as SVG, PNG or PDF.
 ///
 /// Lengths are pixels at 96 dots per inch: `size(672, 384)` is 7 by 4 inches on paper.
 ///
@@ -63,6 +67,7 @@ type Drawing = dyn Fn(&Part) -> Result<()> + Send + Sync;
 /// let figure = Lines::new("Epoch", "Loss").series("train", [(1.0, 0.35), (2.0, 0.16)]).plot()?;
 /// figure.size(400, 300).dpi(300).save(folder.path().join("loss.png"))?;
 /// figure.save(folder.path().join("loss.svg"))?;
+/// figure.save(folder.path().join("loss.pdf"))?;
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 #[derive(Clone)]
@@ -222,12 +227,31 @@ impl Figure {
     ///
     /// # Errors
     /// A size or resolution outside of its range, a size that leaves no room for the data, or a
-    /// text with letters that the font (DejaVu Sans) lacks.
+    /// text with letters that no font has.
     pub fn to_png(&self) -> Result<Vec<u8>> {
         png::file(&self.shapes()?, (self.width, self.height), self.dpi)
     }
 
-    /// Writes the figure to a file whose name ends in `.svg` or `.png`.
+    /// Returns the figure as the bytes of a PDF file with one page, for papers and reports.
+    ///
+    /// Letters are outlines there: the file needs no fonts, and its text cannot be searched.
+    ///
+    /// ```
+    /// use mnist_kit::plot::Lines;
+    ///
+    /// let figure = Lines::new("Epoch", "Loss").series("train", [(1.0, 0.35), (2.0, 0.16)]).plot()?;
+    /// assert!(figure.to_pdf()?.starts_with(b"%PDF-"));
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A size outside of its range, one that leaves no room for the data, or a text with letters
+    /// that no font has.
+    pub fn to_pdf(&self) -> Result<Vec<u8>> {
+        pdf::file(&self.shapes()?, (self.width, self.height), self.title.as_deref())
+    }
+
+    /// Writes the figure to a file whose name ends in `.svg`, `.png` or `.pdf`.
     ///
     /// Creates missing folders. An existing file is replaced in one step, so no reader ever sees
     /// half a figure.
@@ -241,9 +265,9 @@ impl Figure {
         let bytes = match extension.as_str() {
             "svg" => self.to_svg()?.into_bytes(),
             "png" => self.to_png()?,
+            "pdf" => self.to_pdf()?,
             _ => bail!(
-                "cannot save a figure as {}: the name has to end in .svg or .png \
-                 (for .pdf, save .svg and convert it)",
+                "cannot save a figure as {}: the name has to end in .svg, .png or .pdf",
                 path.display()
             ),
         };

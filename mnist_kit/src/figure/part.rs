@@ -31,7 +31,7 @@ impl<'a> Part<'a> {
         self.height
     }
 
-    /// What remains after taking these lengths off each side.
+    /// Returns the rest after taking these lengths off each side.
     pub fn inset(&self, left: f64, top: f64, right: f64, bottom: f64) -> Part<'a> {
         let (_, rest) = self.cut_left(left);
         let (_, rest) = rest.cut_top(top);

@@ -1,7 +1,7 @@
 //! Shapes as a bitmap in the PNG format.
 
 use super::shape::{Paint, Point, Shape, Text, rectangles};
-use super::text::{ensure_letters, face, layout};
+use super::text::{ensure_letters, layout, units_per_em};
 use super::theme::Color;
 use crate::Result;
 use ab_glyph::{Font, PxScale, point};
@@ -134,11 +134,7 @@ impl Bitmap<'_> {
     }
 
     fn text(&mut self, text: &Text) -> Result<(), DrawingErrorKind<Error>> {
-        let face = face(text.bold);
         let em = text.size * self.unit;
-        // ab_glyph takes the height of a line as a font's size.
-        let line = f64::from(face.height_unscaled() / face.units_per_em().unwrap_or(2048.0));
-        let size = PxScale::from((em * line) as f32);
         let (letters, width) = layout(&text.text, text.bold);
         let start = match text.anchor {
             HPos::Left => 0.0,
@@ -146,10 +142,13 @@ impl Bitmap<'_> {
             HPos::Right => -width,
         };
         let at = (text.at.0 * self.unit, text.at.1 * self.unit);
-        for (letter, offset) in letters {
-            let pen = point(((start + offset) * em) as f32, 0.0);
-            let glyph = face.glyph_id(letter).with_scale_and_position(size, pen);
-            let Some(outline) = face.outline_glyph(glyph) else { continue };
+        for letter in letters {
+            // ab_glyph takes the height of a line as a font's size.
+            let line = f64::from(letter.font.height_unscaled()) / units_per_em(letter.font);
+            let size = PxScale::from((em * line) as f32);
+            let pen = point(((start + letter.offset) * em) as f32, 0.0);
+            let glyph = letter.glyph.with_scale_and_position(size, pen);
+            let Some(outline) = letter.font.outline_glyph(glyph) else { continue };
             let corner = outline.px_bounds().min;
             let mut dots = Vec::new();
             outline.draw(|x, y, coverage| dots.push((x, y, coverage)));

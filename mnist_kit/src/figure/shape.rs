@@ -107,6 +107,9 @@ impl Shape {
     }
 }
 
+/// An image of more rectangles than this, such as a heat map, is smaller as a bitmap.
+pub(super) const MOST_RECTANGLES: usize = 1_000;
+
 /// Splits an image between two corners into filled rectangles whose edges lie on device pixels, so
 /// that the image stays sharp. `density` is the number of device pixels per pixel.
 pub(super) fn rectangles(

@@ -1,6 +1,6 @@
 //! Shapes as an SVG document.
 
-use super::shape::{Paint, Point, Shape, Text, Turn, rectangles};
+use super::shape::{MOST_RECTANGLES, Paint, Point, Shape, Text, Turn, rectangles};
 use super::theme::Color;
 use super::{png, text};
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -13,6 +13,10 @@ const UNIT: f64 = 8.0;
 
 /// Writes a document of `width` × `height` pixels that is displayed `shown` times that size.
 pub(super) fn document(shapes: &[Shape], (width, height): Point, shown: f64) -> String {
+    let texts = shapes.iter().filter_map(|shape| match shape {
+        Shape::Text(text) => Some(text.text.as_str()),
+        _ => None,
+    });
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" viewBox=\"0 0 {} {}\" \
          stroke-linejoin=\"round\" stroke-linecap=\"round\" font-family=\"{}\">\n",
@@ -20,7 +24,7 @@ pub(super) fn document(shapes: &[Shape], (width, height): Point, shown: f64) -> 
         (height * shown).round(),
         units(width),
         units(height),
-        text::FAMILY
+        text::family(texts)
     );
     let white = Paint::from(super::theme::WHITE);
     rectangle(&mut svg, [(0.0, 0.0), (width, height)], white);
@@ -70,9 +74,8 @@ fn write_shape(svg: &mut String, shape: &Shape) {
 /// Writes an image as rectangles, which stay sharp at any size and are small for digits. An image of
 /// many colors, such as a heat map, would need thousands and is embedded as a bitmap instead.
 fn write_image(svg: &mut String, image: &RgbImage, corners: [Point; 2]) {
-    const MOST: usize = 1_000;
     let filled = rectangles(image, corners, 1.0);
-    if filled.len() > MOST
+    if filled.len() > MOST_RECTANGLES
         && let Ok(bitmap) = png::encode(image)
     {
         let [(left, top), (right, bottom)] = corners;

@@ -52,7 +52,7 @@ pub(crate) struct TextStyle {
     pub size: f64,
     pub bold: bool,
     pub color: Color,
-    /// Whether it is read from bottom to top.
+    /// True if it is read from bottom to top.
     pub upward: bool,
 }
 

@@ -1,9 +1,11 @@
 //! Any picture of a digit, converted to the form of MNIST's images.
 
 use crate::Result;
-use anyhow::{Context, ensure};
+use crate::runtime::panic::caught;
+use anyhow::{Context, bail, ensure};
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, Luma, Rgb, Rgba};
+use std::io::{BufRead, Seek};
 use std::path::Path;
 use tch::Tensor;
 
@@ -58,13 +60,20 @@ pub struct Picture {
 /// ```
 pub fn read_picture(path: impl AsRef<Path>) -> Result<Picture> {
     let path = path.as_ref();
+    let reader = ImageReader::open(path)
+        .and_then(ImageReader::with_guessed_format)
+        .with_context(|| format!("cannot open the picture {}", path.display()))?;
+    // The decoders are made for any bytes, and still panic at some, such as a palette of 26 bytes.
+    let picture = caught(|| decoded(reader, path))
+        .unwrap_or_else(|_| bail!("{}: the picture is damaged", path.display()))?;
+    normalized(&picture).with_context(|| path.display().to_string())
+}
+
+/// Decodes a picture of a size that memory allows.
+fn decoded(reader: ImageReader<impl BufRead + Seek>, path: &Path) -> Result<DynamicImage> {
     let unreadable =
         || format!("{} is not a picture in PNG, JPEG, GIF, BMP or WebP", path.display());
-    let decoder = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .with_context(|| format!("cannot open the picture {}", path.display()))?
-        .into_decoder()
-        .with_context(unreadable)?;
+    let decoder = reader.into_decoder().with_context(unreadable)?;
     let (width, height) = decoder.dimensions();
     ensure!(
         u64::from(width) * u64::from(height) <= MAX_PIXELS,
@@ -72,8 +81,7 @@ pub fn read_picture(path: impl AsRef<Path>) -> Result<Picture> {
         path.display(),
         MAX_PIXELS / 1_000_000
     );
-    let picture = DynamicImage::from_decoder(decoder).with_context(unreadable)?;
-    normalized(&picture).with_context(|| path.display().to_string())
+    DynamicImage::from_decoder(decoder).with_context(unreadable)
 }
 
 /// Converts a picture as [`read_picture`] does.
@@ -216,7 +224,10 @@ fn center_of_mass(image: &GrayImage) -> (f64, f64) {
 mod tests {
     use super::*;
     use crate::data::Mnist;
+    use flate2::write::ZlibEncoder;
+    use flate2::{Compression, Crc};
     use image::{RgbImage, RgbaImage};
+    use std::io::Write;
     use tch::Kind;
 
     fn digits() -> Tensor {
@@ -322,6 +333,32 @@ mod tests {
         }
         let message = format!("{:#}", read_picture(folder.path().join("none.png")).unwrap_err());
         assert!(message.contains("cannot open the picture"), "{message}");
+    }
+
+    #[test]
+    fn a_picture_at_which_its_decoder_panics_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("palette.png");
+        let mut pixels = ZlibEncoder::new(Vec::new(), Compression::fast());
+        pixels.write_all(&[0; 5]).unwrap();
+        let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+        // A picture of 4×1 pixels, which are numbers of colors; three bytes make a color.
+        let header = [0, 0, 0, 4, 0, 0, 0, 1, 8, 3, 0, 0, 0];
+        let parts: [(&[u8], &[u8]); 4] = [
+            (b"IHDR", &header),
+            (b"PLTE", &[9; 26]),
+            (b"IDAT", &pixels.finish().unwrap()),
+            (b"IEND", b""),
+        ];
+        for (name, content) in parts {
+            let mut crc = Crc::new();
+            crc.update(&[name, content].concat());
+            file.extend((content.len() as u32).to_be_bytes());
+            file.extend([name, content, &crc.sum().to_be_bytes()].concat());
+        }
+        std::fs::write(&path, &file).unwrap();
+        let message = format!("{:#}", read_picture(&path).unwrap_err());
+        assert!(message.ends_with("palette.png: the picture is damaged"), "{message}");
     }
 
     #[test]

@@ -211,6 +211,6 @@ impl Layers for DeepCnn {
 }
 
 /// Max pooling over 2×2 pixels, `[N, C, H, W]` → `[N, C, H / 2, W / 2]` without padding.
-fn max_pool(x: &Tensor, padding: i64) -> Tensor {
+pub(super) fn max_pool(x: &Tensor, padding: i64) -> Tensor {
     x.max_pool2d([2, 2], [2, 2], [padding, padding], [1, 1], false)
 }

@@ -154,8 +154,28 @@ impl Conv2d {
 
 impl Module for Conv2d {
     fn forward(&self, images: &Tensor) -> Tensor {
-        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        images.conv2d(&self.ws, self.bs.as_ref(), stride, padding, [1, 1], self.groups)
+        let convolve = |images: &Tensor, stride: i64| {
+            let (stride, padding) = ([stride; 2], [self.padding; 2]);
+            images.conv2d(&self.ws, self.bs.as_ref(), stride, padding, [1, 1], self.groups)
+        };
+        if self.subsamples_first() && images.dim() >= 3 {
+            let every = |images: Tensor, dim: i64| images.slice(dim, None, None, self.stride);
+            return convolve(&every(every(images.shallow_clone(), -2), -1), 1);
+        }
+        convolve(images, self.stride)
+    }
+}
+
+impl Conv2d {
+    /// Returns whether pixels have to be skipped before the convolution instead of by its stride.
+    ///
+    /// oneDNN 3.12, which is in libtorch 2.13, writes past its memory when it computes the gradient of
+    /// a strided 1×1 kernel for images with their channels last and fewer channels than a vector
+    /// register holds, 8 or 16: the process crashes or hangs, or the gradient is wrong
+    /// (<https://github.com/uxlfoundation/oneDNN/issues/6035>).
+    fn subsamples_first(&self) -> bool {
+        let [_, channels, 1, 1] = self.ws.size()[..] else { return false };
+        channels < 16 && self.stride > 1 && self.padding == 0
     }
 }
 

@@ -7,6 +7,7 @@
 mod backbone;
 mod cnn;
 mod extract_features;
+mod fast_cnn;
 mod forward;
 mod layers;
 mod mlp;
@@ -18,6 +19,7 @@ mod summary;
 pub use backbone::{Backbone, Head, Stages};
 pub use cnn::{Cnn, DeepCnn, LeNet};
 pub use extract_features::extract_features;
+pub use fast_cnn::FastCnn;
 pub use forward::try_forward;
 pub use layers::{
     Conv2d, batch_norm2d, conv2d, conv2d_without_bias, depthwise_conv2d, linear, linear_xavier,

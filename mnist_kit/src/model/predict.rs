@@ -6,6 +6,7 @@ use crate::check::{expect_labels, expect_logits, expect_rows, plain};
 use crate::data::Batches;
 use crate::runtime::{ProgressBar, stop};
 use anyhow::{Context, ensure};
+use std::time::Duration;
 use tch::{Device, Kind, Reduction, Tensor, nn};
 
 /// The logits of a whole split with its labels. Made by [`predict`].
@@ -104,9 +105,13 @@ pub fn predict(model: &(impl nn::ModuleT + ?Sized), batches: &Batches) -> Result
 }
 
 /// Makes a bar over the images of the batches.
+///
+/// A lesson asks for predictions many times, and a bar for each would bury its results. So only a
+/// call of more than two seconds shows one.
 pub(crate) fn bar_over(label: &str, batches: &Batches) -> ProgressBar {
     ProgressBar::new(format!("{label} {}", batches.split().name()), batches.split().len())
         .unit("images")
+        .delay(Duration::from_secs(2))
 }
 
 /// [`predict`] with a bar of the caller.

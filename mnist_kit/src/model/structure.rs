@@ -90,6 +90,8 @@ pub enum Layer {
     },
     /// max(0, x)
     Relu,
+    /// min(max(0, x), 6)
+    Relu6,
     /// tanh(x)
     Tanh,
     /// 1 / (1 + e⁻ˣ)
@@ -115,6 +117,13 @@ pub enum Layer {
         main: Vec<Layer>,
         /// The layers of the shortcut; none for the input itself.
         shortcut: Vec<Layer>,
+    },
+    /// The inverted residual of MobileNetV2: the layers, plus their input where there is a shortcut.
+    InvertedResidual {
+        /// The layers of the main branch.
+        main: Vec<Layer>,
+        /// True if the input is added to their output.
+        shortcut: bool,
     },
 }
 
@@ -144,6 +153,18 @@ impl From<&nn::BatchNorm> for Layer {
             mean: layer.running_mean.shallow_clone(),
             variance: layer.running_var.shallow_clone(),
         }
+    }
+}
+
+impl Layers for Conv2d {
+    fn layers(&self) -> Vec<Layer> {
+        vec![Layer::from(self)]
+    }
+}
+
+impl Layers for nn::BatchNorm {
+    fn layers(&self) -> Vec<Layer> {
+        vec![Layer::from(self)]
     }
 }
 
@@ -204,6 +225,7 @@ impl Layer {
                 x.f_batch_norm(ws.as_ref(), bs.as_ref(), mean, variance, false, 0.1, 1e-5, false)?
             }
             Layer::Relu => x.f_relu()?,
+            Layer::Relu6 => x.f_relu6()?,
             Layer::Tanh => x.f_tanh()?,
             Layer::Sigmoid => x.f_sigmoid()?,
             Layer::MaxPool2d { kernel, stride, padding } => {
@@ -213,11 +235,10 @@ impl Layer {
             Layer::Flatten => x.f_flatten(1, -1)?,
             Layer::Dropout(_) => x.shallow_clone(),
             Layer::Residual { main, shortcut } => {
-                let branch = |layers: &[Layer]| {
-                    layers.iter().try_fold(x.shallow_clone(), |x, layer| layer.output(&x))
-                };
-                branch(main)?.f_add(&branch(shortcut)?)?.f_relu()?
+                in_order(main, x)?.f_add(&in_order(shortcut, x)?)?.f_relu()?
             }
+            Layer::InvertedResidual { main, shortcut: true } => in_order(main, x)?.f_add(x)?,
+            Layer::InvertedResidual { main, shortcut: false } => in_order(main, x)?,
         })
     }
 
@@ -234,6 +255,7 @@ impl Layer {
             Layer::Residual { main, shortcut } => {
                 main.iter().chain(shortcut).map(Layer::parameters).sum()
             }
+            Layer::InvertedResidual { main, .. } => main.iter().map(Layer::parameters).sum(),
             _ => 0,
         }
     }
@@ -256,6 +278,7 @@ impl Layer {
             }
             Layer::BatchNorm2d { .. } => ("BatchNorm".to_string(), Vec::new()),
             Layer::Relu => ("ReLU".to_string(), Vec::new()),
+            Layer::Relu6 => ("ReLU6".to_string(), Vec::new()),
             Layer::Tanh => ("tanh".to_string(), Vec::new()),
             Layer::Sigmoid => ("sigmoid".to_string(), Vec::new()),
             Layer::MaxPool2d { kernel, stride, padding } => {
@@ -275,8 +298,29 @@ impl Layer {
                 });
                 ("residual block".to_string(), settings)
             }
+            Layer::InvertedResidual { main, .. } => {
+                let mut channels = Vec::new();
+                let mut total_stride = 1;
+                for layer in main {
+                    if let Layer::Conv2d { ws, stride, groups, .. } = layer {
+                        channels.extend([ws.size()[1] * groups, ws.size()[0]]);
+                        total_stride *= stride;
+                    }
+                }
+                let mut settings = Vec::new();
+                if let [inputs, .., outputs] = channels[..] {
+                    settings.push(format!("{inputs} → {outputs}"));
+                }
+                settings.extend((total_stride != 1).then(|| format!("stride {total_stride}")));
+                ("inverted residual".to_string(), settings)
+            }
         }
     }
+}
+
+/// Applies layers one after another.
+fn in_order(layers: &[Layer], x: &Tensor) -> Result<Tensor> {
+    layers.iter().try_fold(x.shallow_clone(), |x, layer| layer.output(&x))
 }
 
 /// The device of the layers' weights; the CPU if there are no weights.
@@ -285,7 +329,9 @@ pub(crate) fn device(layers: &[Layer]) -> Device {
         match layer {
             Layer::Linear { ws, .. } | Layer::Conv2d { ws, .. } => Some(ws),
             Layer::BatchNorm2d { mean, .. } => Some(mean),
-            Layer::Residual { main, .. } => main.iter().find_map(weight),
+            Layer::Residual { main, .. } | Layer::InvertedResidual { main, .. } => {
+                main.iter().find_map(weight)
+            }
             _ => None,
         }
     }

@@ -123,11 +123,7 @@ impl Summary {
         let some_frozen = self.trainable() < self.total();
         let mut header = vec!["parameter", "shape", "count"];
         header.extend(some_frozen.then_some("trainable"));
-        let mut table = Table::new(header).title(format!(
-            "{} parameters, {} trainable",
-            thousands(self.total()),
-            thousands(self.trainable())
-        ));
+        let mut table = Table::new(header).title(self.totals());
         for row in &self.rows {
             let mut cells =
                 vec![row.name.clone(), format!("{:?}", row.shape), thousands(row.count)];
@@ -135,6 +131,49 @@ impl Summary {
             table.push(cells);
         }
         table
+    }
+
+    /// Returns a shorter table with a row for all parameters whose names begin alike: those in a
+    /// row share the first `depth` parts of their names, which dots separate. The column `trainable`
+    /// says `partly` where only some of them are.
+    ///
+    /// ```
+    /// use mnist_kit::model::{Backbone, summary, train_only};
+    /// use tch::{Device, nn};
+    ///
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// let model = Backbone::resnet18(vs.root(), 10)?;
+    /// train_only(&vs, &[model.last_stage(), &[model.head_name()]].concat())?;
+    /// let table = summary(&vs).grouped(1);
+    /// assert_eq!(table.rows()[4], ["layer3", "2,099,712", "no"]);
+    /// assert_eq!(table.rows()[5], ["layer4", "8,393,728", "yes"]);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn grouped(&self, depth: usize) -> Table {
+        let mut groups: Vec<(String, Vec<&Row>)> = Vec::new();
+        for row in &self.rows {
+            let parts: Vec<&str> = row.name.split('.').take(depth.max(1)).collect();
+            let prefix = parts.join(".");
+            match groups.iter_mut().find(|(name, _)| *name == prefix) {
+                Some((_, rows)) => rows.push(row),
+                None => groups.push((prefix, vec![row])),
+            }
+        }
+        let mut table = Table::new(["parameters of", "count", "trainable"]).title(self.totals());
+        for (prefix, rows) in groups {
+            let count = rows.iter().map(|row| row.count).sum();
+            let trainable = match rows.iter().filter(|row| row.trainable).count() {
+                0 => "no",
+                some if some < rows.len() => "partly",
+                _ => "yes",
+            };
+            table.push([prefix, thousands(count), trainable.to_string()]);
+        }
+        table
+    }
+
+    fn totals(&self) -> String {
+        format!("{} parameters, {} trainable", thousands(self.total()), thousands(self.trainable()))
     }
 
     /// Shows the table in a notebook.

@@ -17,7 +17,7 @@ const MOST_WEIGHTS: i64 = 500_000;
 #[derive(Debug)]
 pub(super) struct Network {
     pub classes: usize,
-    /// What the transform makes of each level from 0 to 255, as base64 of float32.
+    /// The transform's values for the levels 0 to 255, as base64 of float32.
     pub levels: String,
     /// The shape of one transformed image.
     pub input: Vec<i64>,

@@ -74,7 +74,7 @@ struct Node {
     /// The output's shape, where it is written.
     shape: Option<String>,
     color: Color,
-    /// Whether the box is a residual block with its shortcut.
+    /// True if the box is a residual block with its shortcut.
     residual: bool,
 }
 
@@ -88,7 +88,10 @@ impl Node {
         lines.extend(
             (parameters > 0).then(|| (format!("{} parameters", thousands(parameters)), SMALL)),
         );
-        let residual = matches!(layer, Layer::Residual { .. });
+        let residual = matches!(
+            layer,
+            Layer::Residual { .. } | Layer::InvertedResidual { shortcut: true, .. }
+        );
         Node { lines, shape, color: color(layer), residual }
     }
 
@@ -113,7 +116,9 @@ impl Node {
 
 fn color(layer: &Layer) -> Color {
     match layer {
-        Layer::Conv2d { .. } | Layer::Residual { .. } => theme::PALE_BLUE,
+        Layer::Conv2d { .. } | Layer::Residual { .. } | Layer::InvertedResidual { .. } => {
+            theme::PALE_BLUE
+        }
         Layer::Linear { .. } => theme::PALE_ORANGE,
         Layer::MaxPool2d { .. } | Layer::GlobalAveragePool => theme::PALE_GREEN,
         Layer::BatchNorm2d { .. } => theme::PALE_PURPLE,
@@ -123,7 +128,7 @@ fn color(layer: &Layer) -> Color {
 
 struct Diagram {
     nodes: Vec<Node>,
-    /// Where the only shortcut of an expanded block begins and ends, and the layers on it.
+    /// The beginning and the end of the only shortcut of an expanded block, and the layers on it.
     around: Option<(usize, usize, String)>,
 }
 

@@ -29,6 +29,7 @@ pub struct Lines {
     title: Option<String>,
     x_label: String,
     y_label: String,
+    logarithmic_x: bool,
     y_range: Option<(f64, f64)>,
     floor: Option<f64>,
     series: Vec<(String, Vec<(f64, f64)>)>,
@@ -41,6 +42,7 @@ impl Lines {
             title: None,
             x_label: x_label.into(),
             y_label: y_label.into(),
+            logarithmic_x: false,
             y_range: None,
             floor: None,
             series: Vec::new(),
@@ -61,6 +63,21 @@ impl Lines {
     ) -> Lines {
         self.series.push((name.into(), points.into_iter().collect()));
         self
+    }
+
+    /// Makes the horizontal axis logarithmic, for values of different magnitudes; each x has to be
+    /// above 0. Say in the label of the axis that it is logarithmic.
+    ///
+    /// ```
+    /// use mnist_kit::plot::Lines;
+    ///
+    /// let lines = Lines::new("Seconds (logarithmic)", "Accuracy (%)");
+    /// let lines = lines.series("MLP", [(3.0, 96.9)]).series("CNN", [(250.0, 98.9)]);
+    /// assert!(lines.logarithmic_x().plot()?.to_svg()?.contains(">100</text>"));
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn logarithmic_x(self) -> Lines {
+        Lines { logarithmic_x: true, ..self }
     }
 
     /// Shows at least the y values from `low` to `high`, and more if the data needs it.
@@ -103,7 +120,8 @@ impl Lines {
     /// Returns the figure.
     ///
     /// # Errors
-    /// No series, an empty series, or a number that is not finite (or beyond 1e100).
+    /// No series, an empty series, a number that is not finite (or beyond 1e100), or on a logarithmic
+    /// axis an x that is not above 0.
     pub fn plot(&self) -> Result<Figure> {
         self.check()?;
         let lines = self.clone();
@@ -120,6 +138,11 @@ impl Lines {
                     "point {i} of the series {name:?} is ({x}, {y}), expected finite numbers; a \
                      loss that is not finite means that training diverged (try a smaller learning \
                      rate)"
+                );
+                ensure!(
+                    x > 0.0 || !self.logarithmic_x,
+                    "point {i} of the series {name:?} is ({x}, {y}), expected x above 0 on a \
+                     logarithmic axis"
                 );
             }
         }
@@ -155,7 +178,11 @@ impl Lines {
 
         let whole = self.x_label == "Epoch" || points().all(|(x, _)| x.fract() == 0.0);
         let ticks = (part.width() / 60.0).clamp(2.0, 10.0);
-        let x = Axis::numbers(&self.x_label, x, ticks, whole, Ends::Margin);
+        let x = match self.logarithmic_x {
+            // Markers at the lower end stand free of the axis.
+            true => Axis::powers(&self.x_label, (0.7 * x.0, x.1)),
+            false => Axis::numbers(&self.x_label, x, ticks, whole, Ends::Margin),
+        };
         let plot = axes(&part, x, y)?;
         // Arrows of several series stand side by side.
         let beside = |index: usize| 8.0 * (index as f64 - (self.series.len() - 1) as f64 / 2.0);

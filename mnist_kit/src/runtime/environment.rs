@@ -31,11 +31,13 @@ pub fn environment() -> Table {
 }
 
 /// Returns a table of operating system, processor and memory, followed by the rows of
-/// [`environment`]; for reports.
+/// [`environment`] and the compiler, number of GPUs, mixed precision and run mode; for reports.
 ///
 /// ```
 /// let table = mnist_kit::machine_table();
-/// assert!(table.rows().iter().any(|row| row[0] == "processor"));
+/// for part in ["processor", "rustc", "number of GPUs", "mixed precision (AMP)", "run mode"] {
+///     assert!(table.rows().iter().any(|row| row[0] == part), "{part}");
+/// }
 /// ```
 pub fn machine_table() -> Table {
     let mut system = System::new();
@@ -53,7 +55,14 @@ pub fn machine_table() -> Table {
     for row in environment().rows() {
         table.push(row);
     }
+    let gpus = tch::Cuda::device_count();
+    let precision = if gpus > 0 { "available" } else { "off: it needs CUDA" };
+    let mode = if gpus > 0 { "one process, GPU" } else { "one process, CPU" };
     table
+        .row(["rustc", env!("MNIST_KIT_RUSTC_VERSION")])
+        .row(["number of GPUs", &gpus.to_string()])
+        .row(["mixed precision (AMP)", precision])
+        .row(["run mode", mode])
 }
 
 /// Reads libtorch's version from its installation: `version.py` of the Python package, or

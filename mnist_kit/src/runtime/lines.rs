@@ -71,7 +71,7 @@ pub(super) enum Piece<'a> {
 pub(super) struct Lines {
     /// The beginning of a line.
     pending: Vec<u8>,
-    /// Whether evcxr takes the lines as content of a MIME type.
+    /// True while evcxr takes the lines as content of a MIME type.
     in_content: bool,
 }
 

@@ -27,9 +27,9 @@ use tch::Device;
 ///
 /// Call it before the first tensor. Later calls only return the device.
 ///
-/// - Loads libtorch's CUDA library if the installation has one. The linker leaves it out of every
-///   program, because nothing refers to it by name, and without it [`tch::Cuda::is_available`]
-///   returns `false` on a machine with a GPU.
+/// - Loads libtorch's CUDA library if the installation has one and the machine has NVIDIA's driver.
+///   The linker leaves the library out of every program, because nothing refers to it by name, and
+///   without it [`tch::Cuda::is_available`] returns `false` on a machine with a GPU.
 /// - On Linux, lets the allocator keep freed memory (up to 2 GB) for the next tensor.
 /// - Makes oneMKL select the code of its vector functions on one thread, so that seeded runs repeat
 ///   to the last bit.

@@ -18,7 +18,7 @@ const CELL: &str = "src/lib.rs";
 static HOOK: Once = Once::new();
 
 thread_local! {
-    /// Whether panics of this thread become errors and must not be printed.
+    /// True while panics of this thread become errors and must not be printed.
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 

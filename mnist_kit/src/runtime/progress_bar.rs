@@ -5,7 +5,7 @@ use crate::table::{escape, thousands};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// The time between two updates, and how long a call takes before its bar appears.
+/// The time between two updates, and by default how long a call takes before its bar appears.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// A progress bar of a notebook cell, with rate and time left.
@@ -34,6 +34,8 @@ pub struct ProgressBar {
     start: u64,
     position: u64,
     note: String,
+    /// The time that a call takes before its bar appears.
+    delay: Duration,
     started: Instant,
     shown: Option<Instant>,
 }
@@ -49,6 +51,7 @@ impl ProgressBar {
             start: 0,
             position: 0,
             note: String::new(),
+            delay: INTERVAL,
             started: Instant::now(),
             shown: None,
         }
@@ -64,6 +67,12 @@ impl ProgressBar {
     /// Names what is counted, such as `images`. `bytes` are shown as megabytes.
     pub fn unit(mut self, unit: impl Into<String>) -> ProgressBar {
         self.unit = unit.into();
+        self
+    }
+
+    /// Sets how long a call takes before its bar appears; a shorter call shows none.
+    pub(crate) fn delay(mut self, delay: Duration) -> ProgressBar {
+        self.delay = delay;
         self
     }
 
@@ -99,7 +108,11 @@ impl ProgressBar {
     /// Returns whether the next step is shown. A note that takes time to compute can be left out
     /// otherwise.
     pub fn is_due(&self) -> bool {
-        self.is_live() && self.shown.unwrap_or(self.started).elapsed() >= INTERVAL
+        self.is_live()
+            && match self.shown {
+                Some(shown) => shown.elapsed() >= INTERVAL,
+                None => self.started.elapsed() >= self.delay,
+            }
     }
 
     fn show(&mut self, ended: bool) {

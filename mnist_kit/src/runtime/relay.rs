@@ -360,7 +360,7 @@ fn reads_stdin(thread: libc::pid_t) -> Option<bool> {
     Some(words.next()?.parse() == Ok(libc::SYS_read) && words.next() == Some("0x0"))
 }
 
-/// Whether output has been taken from the pipe and not yet been passed on.
+/// True while output has been taken from the pipe and not yet been passed on.
 static BUSY: AtomicBool = AtomicBool::new(false);
 
 /// The process that has the relay (a forked one has not), and its pipe.

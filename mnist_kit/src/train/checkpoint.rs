@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor, nn};
 
@@ -76,7 +77,11 @@ impl Checkpoint {
     }
 
     /// Writes the state of the run; `probe` is what [`load`](Checkpoint::load) will compare.
+    ///
+    /// # Errors
+    /// When the state is not finite, or the file cannot be written. The files are then as they were.
     pub fn save(&mut self, state: State, probe: Option<Tensor>) -> Result<()> {
+        state.optimizer.expect_finite(state.vs)?;
         let mut tensors = BTreeMap::new();
         for (name, tensor) in state.vs.variables() {
             tensors.insert(format!("model.{name}"), tensor);
@@ -107,9 +112,16 @@ impl Checkpoint {
     /// `probe` computes the logits of a few fixed images with the restored weights. A file that
     /// belongs to another run is refused, and the state is then as it was.
     pub fn load(&mut self, state: State, probe: impl Fn() -> Result<Tensor>) -> Result<()> {
-        // Saving keeps a file at `path` at every moment: where there is none, the run starts anew.
-        if !self.path.exists() {
-            return Ok(());
+        match File::open(&self.path) {
+            Ok(_) => {}
+            // Saving keeps a file at `path` at every moment: where there is none, the run starts anew.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            // A file that cannot be opened need not be damaged, so no older one takes its place.
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("cannot open the checkpoint {}", self.path.display())
+                });
+            }
         }
         let (path, stored) = match plain(Stored::read(&self.path)) {
             Ok(stored) => (self.path.clone(), stored),
@@ -272,10 +284,8 @@ struct Lock {
 
 impl Lock {
     fn take(path: PathBuf) -> Result<Lock> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
-        }
+        files::prepare_folder_of(&path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         loop {
             let file = File::options().create(true).truncate(false).write(true).open(&path);
             let file = file.with_context(|| format!("cannot write {}", path.display()))?;

@@ -12,7 +12,7 @@ use crate::data::Batches;
 use crate::model::{predict_with, try_forward};
 use crate::runtime::{Interrupted, ProgressBar, stop};
 use crate::weights::save_weights;
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor, nn};
 
@@ -228,7 +228,8 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
                     history: &mut history,
                     best: &mut best,
                 };
-                checkpoint.save(state, self.repeatable_probe()?)?;
+                let saved = self.repeatable_probe().and_then(|probe| checkpoint.save(state, probe));
+                saved.with_context(|| format!("epoch {epoch}"))?;
             }
             // After the checkpoint, which then holds the same weights: a run that is interrupted
             // between the two files can still write the second one.
@@ -419,8 +420,10 @@ impl<'a, M: nn::ModuleT + ?Sized> Fit<'a, M> {
             batches.map(quietly).transpose()
         };
         let (validated, tested) = (measure(self.validation)?, measure(self.test)?);
-        let record =
-            history.record_measured(&progress, validated.as_ref(), tested.as_ref())?.clone();
+        let record = history
+            .record_measured(&progress, validated.as_ref(), tested.as_ref())
+            .with_context(|| format!("at learning rate {}", optimizer.lr()))?
+            .clone();
         report.epoch(&record, self.num_epochs)
     }
 

@@ -1,6 +1,7 @@
 //! The numbers of a training run, epoch by epoch.
 
 use super::Progress;
+use crate::check::plain;
 use crate::data::Batches;
 use crate::model::Logits;
 use crate::table::{Table, percent};
@@ -355,7 +356,7 @@ impl History {
     /// When the text is not such a history, its epochs are not numbered 1, 2, 3, …, or a number is
     /// out of range.
     pub fn from_json(text: &str) -> Result<History> {
-        let history: History = serde_json::from_str(text).context("not a history in JSON")?;
+        let history: History = plain(serde_json::from_str(text).context("not a history in JSON"))?;
         history.check()?;
         Ok(history)
     }

@@ -12,6 +12,7 @@ mod progress;
 mod record;
 mod report;
 mod schedule;
+mod speed_record;
 
 pub use fit::{Fit, fit};
 pub use history::{EpochRecord, History, Measure};
@@ -21,3 +22,4 @@ pub use progress::{BatchRecord, Progress};
 pub use record::{RunRecord, runs_table};
 pub use report::{PrintLines, Report, Silent};
 pub use schedule::{Moment, Schedule, Unit};
+pub use speed_record::{SpeedRecord, SpeedRun};

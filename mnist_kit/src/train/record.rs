@@ -1,7 +1,9 @@
 //! The record of a training run, as the program keeps it for the lessons.
 
 use super::History;
-use crate::table::{Table, percent};
+use crate::check::plain;
+use crate::eval::TestRecord;
+use crate::table::{Table, percent, percent_spread};
 use crate::{Result, files};
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,7 @@ use std::path::Path;
 ///     date: "2026-11-28".to_string(),
 ///     history,
 ///     log: "Epoch 1/1: loss 0.0000, train 0.00 %, test 99.02 %, 14.0 s\n".to_string(),
+///     test: None,
 /// };
 /// # let folder = tempfile::tempdir()?;
 /// # let folder = folder.path();
@@ -61,6 +64,10 @@ pub struct RunRecord {
     pub history: History,
     /// The lines that the run printed.
     pub log: String,
+    /// The results on the test images after the last epoch. Programs that trained before it was kept
+    /// left it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<TestRecord>,
 }
 
 impl RunRecord {
@@ -76,12 +83,12 @@ impl RunRecord {
             record.check(path)?;
             Ok(record)
         };
-        read().with_context(|| {
+        plain(read().with_context(|| {
             format!(
                 "cannot read the record of a run from {}; `mnist MODEL --record FILE` writes one",
                 path.display()
             )
-        })
+        }))
     }
 
     /// Reads the records of a model with all seeds, `<model>_<seed>.json`, in the order of the seeds.
@@ -140,7 +147,24 @@ impl RunRecord {
             ensure!(!text.trim().is_empty(), "its {name} is empty");
         }
         ensure!(self.threads > 0, "its number of threads is 0, expected 1 or more");
+        if let Some(test) = &self.test {
+            test.check()?;
+        }
         self.history.check()
+    }
+
+    /// The results on the test images.
+    ///
+    /// # Errors
+    /// When the record has none.
+    pub fn test(&self) -> Result<&TestRecord> {
+        self.test.as_ref().with_context(|| {
+            format!(
+                "the record of {} with seed {} keeps no test results; a complete run of \
+                 `mnist MODEL --record FILE` adds them",
+                self.model, self.seed
+            )
+        })
     }
 
     /// The history as a table, under model, seed, device, commit and date.
@@ -195,21 +219,13 @@ pub fn runs_table(runs: &[RunRecord]) -> Result<Table> {
     }
     if runs.len() > 1 && runs.iter().all(|run| run.model == first.model) {
         let seconds = runs.iter().map(|run| run.history.seconds()).sum::<f64>() / runs.len() as f64;
-        let (mean, deviation) = mean_and_deviation(&accuracies);
         table.push([
             "mean ± standard deviation",
             "–",
-            &format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * deviation),
+            &percent_spread(&accuracies),
             "–",
             &format!("{seconds:.0}"),
         ]);
     }
     Ok(table)
-}
-
-/// Mean and standard deviation (of a sample) of two or more values.
-fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (mean, (squares / (values.len() - 1) as f64).sqrt())
 }

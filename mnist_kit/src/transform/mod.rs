@@ -64,6 +64,7 @@ enum Step {
     NormalizeChannels { mean: [f64; 3], std: [f64; 3] },
     Flatten,
     Resize { height: i64, width: i64 },
+    CenterCrop { size: i64 },
     RepeatChannels { channels: i64 },
     RandomAffine(RandomAffine),
 }
@@ -101,6 +102,23 @@ impl Compose {
         self.step(Step::Resize { height, width })
     }
 
+    /// Cuts out the `size` × `size` pixels in the middle, as `torchvision.transforms.CenterCrop`, but
+    /// refuses images that are smaller instead of padding them.
+    ///
+    /// ```
+    /// use mnist_kit::transform::Compose;
+    /// use tch::{Device, Kind, Tensor};
+    ///
+    /// let images = Tensor::arange(9, (Kind::Float, Device::Cpu)).view([1, 1, 3, 3]);
+    /// let middle = Compose::new().center_crop(1).apply(&images)?;
+    /// assert_eq!(middle.size(), [1, 1, 1, 1]);
+    /// assert_eq!(middle.double_value(&[0, 0, 0, 0]), 4.0);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn center_crop(self, size: i64) -> Compose {
+        self.step(Step::CenterCrop { size })
+    }
+
     /// Repeats a gray image in `channels` channels, as `torchvision.transforms.Grayscale(3)`.
     pub fn repeat_channels(self, channels: i64) -> Compose {
         self.step(Step::RepeatChannels { channels })
@@ -128,7 +146,7 @@ impl Compose {
     ///
     /// # Shapes
     /// `images` `[N, C, H, W]`. The result has the same shape, except for the height and width of
-    /// [`resize`](Compose::resize), the channels of
+    /// [`resize`](Compose::resize) and [`center_crop`](Compose::center_crop), the channels of
     /// [`repeat_channels`](Compose::repeat_channels), and the rows `[N, C·H·W]` of
     /// [`flatten`](Compose::flatten).
     ///
@@ -265,6 +283,18 @@ impl Step {
                 let resized =
                     pixels.f_internal_upsample_bilinear2d_aa([height, width], false, None, None)?;
                 Ok(if kind == Kind::Uint8 { resized.f_round()?.f_to_kind(kind)? } else { resized })
+            }
+            Step::CenterCrop { size } => {
+                let found = batch.size();
+                ensure!(
+                    found.len() == 4 && (1..=found[2].min(found[3])).contains(&size),
+                    "images of shape {found:?} cannot be cropped to {size} × {size} pixels: expected \
+                     [N, C, H, W] and a size of 1 to the smaller of H and W"
+                );
+                // An odd margin is divided as torchvision does it: rounded to even.
+                let start = |whole: i64| ((whole - size) as f64 / 2.0).round_ties_even() as i64;
+                let rows = batch.f_narrow(2, start(found[2]), size)?;
+                Ok(rows.f_narrow(3, start(found[3]), size)?)
             }
             Step::RepeatChannels { channels } => {
                 let size = batch.size();

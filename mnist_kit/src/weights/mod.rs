@@ -1,9 +1,12 @@
 //! Weights in and out, under PyTorch's names.
 
+mod legacy;
 mod pickle;
 mod pretrained;
 
-use self::pickle::{ZIP_MAGIC, read_state_dict};
+pub use pretrained::ImagenetWeights;
+
+use self::pickle::ZIP_MAGIC;
 use crate::Result;
 use crate::check::plain;
 use crate::files::replace;
@@ -39,7 +42,7 @@ fn save(vs: &nn::VarStore, path: &Path) -> Result<()> {
 }
 
 /// Reads a file of weights into the variables of a store: safetensors, or a state dict written by
-/// `torch.save` (`.pth`). The format is recognized by the content.
+/// `torch.save` (`.pth`, also in the format before PyTorch 1.6). The format is recognized by the content.
 ///
 /// Build the model before loading its weights. Nothing in a `.pth` file is executed, and one that
 /// holds more than tensors is refused. Values are converted to the variables' dtype and device.
@@ -93,14 +96,15 @@ fn load(vs: &nn::VarStore, path: &Path, except: &[&str]) -> Result<()> {
 /// Reads the tensors of a safetensors or `.pth` file, by name.
 fn read_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     let mut start = Vec::new();
-    File::open(path)?.take(ZIP_MAGIC.len() as u64).read_to_end(&mut start)?;
-    if start == ZIP_MAGIC {
-        return read_state_dict(path);
+    File::open(path)?.take(legacy::MAGIC.len() as u64).read_to_end(&mut start)?;
+    if start.starts_with(ZIP_MAGIC) {
+        return pickle::read_state_dict(path);
     }
-    let tensors = Tensor::read_safetensors(path).context(
-        "it is neither a safetensors file nor a .pth file of PyTorch 1.6 or newer (torch.load and \
-         torch.save convert an older one)",
-    )?;
+    if start == legacy::MAGIC {
+        return legacy::read_state_dict(path);
+    }
+    let tensors = Tensor::read_safetensors(path)
+        .context("it is neither a safetensors file nor a .pth file that torch.save wrote")?;
     Ok(tensors.into_iter().collect())
 }
 

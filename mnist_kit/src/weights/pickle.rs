@@ -22,7 +22,7 @@ use zip::ZipArchive;
 pub(super) const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
 
 /// Bytes of a pickle: a tensor's description takes about 120, and ResNet-152 has 932 tensors.
-const MAX_PROGRAM: u64 = 1 << 20;
+pub(super) const MAX_PROGRAM: u64 = 1 << 20;
 
 /// Bytes of a text: names of parameters have a few dozen.
 const MAX_TEXT: usize = 4096;
@@ -59,9 +59,21 @@ pub(super) fn read_state_dict(path: &Path) -> Result<BTreeMap<String, Tensor>> {
         ensure!(order == b"little", "its numbers are not in little-endian order");
     }
     let program = read_entry(&mut archive, program, MAX_PROGRAM)?.context("data.pkl is gone")?;
-    let Value::Dict(entries) = Machine::run(&program)? else {
+    let (Value::Dict(entries), _) = Machine::run(&program)? else {
         bail!("it holds something else than a state dict; save model.state_dict()");
     };
+    tensors(&entries, |key| {
+        let bytes = read_entry(&mut archive, &format!("{folder}data/{key}"), u64::MAX)?;
+        bytes.map(|bytes| Ok(Tensor::f_from_slice(&bytes)?)).transpose()
+    })
+}
+
+/// Makes the tensors of a state dict. `read` is asked once for each storage, and returns its bytes as
+/// a Uint8 tensor, or `None` if there is no such storage.
+pub(super) fn tensors(
+    entries: &Entries,
+    mut read: impl FnMut(&str) -> Result<Option<Tensor>>,
+) -> Result<BTreeMap<String, Tensor>> {
     let mut storages: HashMap<Rc<str>, Tensor> = HashMap::new();
     let mut tensors = BTreeMap::new();
     for (name, view) in entries.borrow().iter() {
@@ -70,9 +82,9 @@ pub(super) fn read_state_dict(path: &Path) -> Result<BTreeMap<String, Tensor>> {
         })?;
         let key = &view.storage.key;
         if !storages.contains_key(key) {
-            let bytes = read_entry(&mut archive, &format!("{folder}data/{key}"), u64::MAX)?
-                .with_context(|| format!("{name}: its data ({key}) is missing"))?;
-            storages.insert(key.clone(), Tensor::f_from_slice(&bytes)?);
+            let bytes =
+                read(key)?.with_context(|| format!("{name}: its data ({key}) is missing"))?;
+            storages.insert(key.clone(), bytes);
         }
         let tensor = view.tensor(&storages[key]).with_context(|| name.to_string())?;
         ensure!(tensors.insert(name.to_string(), tensor).is_none(), "{name} occurs twice");
@@ -93,14 +105,14 @@ fn read_entry(archive: &mut Archive, name: &str, limit: u64) -> Result<Option<Ve
 
 /// Numbers of one kind, stored as an entry of the archive.
 #[derive(Clone)]
-struct Storage {
-    kind: Kind,
-    key: Rc<str>,
+pub(super) struct Storage {
+    pub kind: Kind,
+    pub key: Rc<str>,
 }
 
 /// A tensor as a view of a storage.
-struct View {
-    storage: Storage,
+pub(super) struct View {
+    pub storage: Storage,
     offset: i64,
     size: Vec<i64>,
     stride: Vec<i64>,
@@ -136,11 +148,11 @@ impl View {
 }
 
 /// A dictionary's tensors by name; `None` stands for a value of any other kind.
-type Entries = Rc<RefCell<Vec<(Rc<str>, Option<Rc<View>>)>>>;
+pub(super) type Entries = Rc<RefCell<Vec<(Rc<str>, Option<Rc<View>>)>>>;
 
 /// A value that a state dict's pickle builds. Cloning one shares its content.
 #[derive(Clone)]
-enum Value {
+pub(super) enum Value {
     None,
     Bool,
     Int(i64),
@@ -192,26 +204,55 @@ impl Value {
 }
 
 /// The stack machine that runs a pickle.
-struct Machine<'a> {
+pub(super) struct Machine<'a> {
     program: &'a [u8],
     stack: Vec<Value>,
     memo: HashMap<u32, Value>,
 }
 
 impl<'a> Machine<'a> {
-    fn run(program: &'a [u8]) -> Result<Value> {
-        let mut machine = Machine { program, stack: Vec::new(), memo: HashMap::new() };
+    /// Runs the pickle that `program` begins with; returns its value, and what follows it.
+    pub fn run(program: &'a [u8]) -> Result<(Value, &'a [u8])> {
+        let mut machine = Machine::new(program);
         loop {
             let at = program.len() - machine.program.len();
-            let done = machine.step().with_context(|| format!("at byte {at} of its data.pkl"))?;
+            let done = machine.step().with_context(|| format!("at byte {at} of its pickle"))?;
             ensure!(
                 machine.stack.len() <= MAX_STACK,
-                "at byte {at} of its data.pkl: more than {MAX_STACK} values on the stack, refused"
+                "at byte {at} of its pickle: more than {MAX_STACK} values on the stack, refused"
             );
             if let Some(value) = done {
-                return Ok(value);
+                return Ok((value, machine.program));
             }
         }
+    }
+
+    /// Runs a pickle of a list of texts, which is all that a list is needed for.
+    pub fn run_list_of_texts(program: &'a [u8]) -> Result<(Vec<Rc<str>>, &'a [u8])> {
+        let mut machine = Machine::new(program);
+        let mut texts = Vec::new();
+        loop {
+            match machine.byte()? {
+                // PROTO; BINPUT and LONG_BINPUT store values that are never recalled.
+                0x80 | b'q' => drop(machine.take(1)?),
+                b'r' => drop(machine.take(4)?),
+                // EMPTY_LIST, MARK, APPEND and APPENDS.
+                b']' | b'(' | b'a' | b'e' => {}
+                b'X' => {
+                    let length = u32::from_le_bytes(machine.array()?);
+                    machine.text(length as usize)?;
+                    if let Value::Text(text) = machine.pop()? {
+                        texts.push(text);
+                    }
+                }
+                b'.' => return Ok((texts, machine.program)),
+                other => bail!("instruction {other:#04x} in a list of texts; refused"),
+            }
+        }
+    }
+
+    fn new(program: &'a [u8]) -> Machine<'a> {
+        Machine { program, stack: Vec::new(), memo: HashMap::new() }
     }
 
     /// Runs one instruction; returns the result of the program after the last one.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Says aloud that `part` is missing, and fails the test unless `MNIST_KIT_SKIP` names the part.
 ///
-/// `MNIST_KIT_SKIP` is a comma-separated list of `mnist`, `python` and `weights`.
+/// `MNIST_KIT_SKIP` is a comma-separated list of `mnist`, `python`, `weights` and `gpu`.
 fn missing(part: &str, what_to_do: &str) {
     let skipped = std::env::var("MNIST_KIT_SKIP").unwrap_or_default();
     assert!(
@@ -49,6 +49,21 @@ pub fn weights_folder() -> Option<PathBuf> {
         missing("weights", "set MNIST_KIT_WEIGHTS to a folder with ImageNet weights");
     }
     folder.map(PathBuf::from)
+}
+
+/// The GPU. `None`, said aloud, on a machine without one, and where the driver is loaded but libtorch
+/// cannot use it and `MNIST_KIT_SKIP` says `gpu`.
+pub fn gpu() -> Option<tch::Device> {
+    mnist_kit::init();
+    if tch::Cuda::is_available() {
+        return Some(tch::Device::Cuda(0));
+    }
+    if Path::new("/proc/driver/nvidia/version").exists() {
+        missing("gpu", "libtorch cannot use it; run `MNIST_KIT_CUDA=1 make setup`");
+    } else {
+        eprintln!("SKIPPED: there is no GPU");
+    }
+    None
 }
 
 /// Runs a script of `tests/python`, and fails the test if the script fails. Returns `false` where

@@ -7,23 +7,23 @@ use mnist_kit::data::{Mnist, Settings, Source, TimeLimits, download};
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 use tempfile::tempdir;
 
-fn load(settings: &Settings) -> Mnist {
+pub fn load(settings: &Settings) -> Mnist {
     Mnist::load_with(settings).unwrap()
 }
 
-fn archive_names() -> Vec<String> {
+pub fn archive_names() -> Vec<String> {
     let mut names: Vec<String> = NAMES.iter().map(|name| format!("{name}.gz")).collect();
     names.sort();
     names
 }
 
 /// Loads generated digits, and returns the reason for them.
-fn reason(settings: &Settings) -> String {
+pub fn reason(settings: &Settings) -> String {
     let mnist = load(settings);
     assert_eq!(mnist.to_string().lines().next(), Some("generated digits (not MNIST)"));
     assert_eq!((mnist.train.len(), mnist.test.len()), (12_000, 2_000));
@@ -69,7 +69,7 @@ fn mirrors_may_be_named_without_a_slash() {
 type Answer = fn(&str, &mut TcpStream) -> io::Result<()>;
 
 /// Each kind of bad server, with a part of the reason.
-const BAD: [(&str, Answer, &str); 10] = [
+const BAD: [(&str, Answer, &str); 12] = [
     (
         "404",
         |_, stream| write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
@@ -134,7 +134,18 @@ const BAD: [(&str, Answer, &str); 10] = [
         |_, stream| ok(stream, &gzip(&vec![0; 1_000_000])),
         ": longer than the published ",
     ),
+    ("archives without end", |_, stream| endless(stream, b"more"), ": longer than the published "),
+    ("empty archives without end", |_, stream| endless(stream, b""), "not complete after 4s"),
 ];
+
+/// One archive after another, which gzip reads as one.
+fn endless(stream: &mut TcpStream, content: &[u8]) -> io::Result<()> {
+    write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
+    let members = gzip(content).repeat(1000);
+    loop {
+        stream.write_all(&members)?;
+    }
+}
 
 #[test]
 fn a_bad_mirror_is_followed_by_the_next() {
@@ -264,7 +275,7 @@ fn child() {
     println!("\n{}", load(&settings(Path::new(&cache), &[&url])));
 }
 
-fn child_command(cache: &Path, url: &str) -> Command {
+pub fn child_command(cache: &Path, url: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command
         .args(["--exact", "download::child", "--nocapture", "--ignored"])
@@ -292,9 +303,8 @@ fn two_processes_at_once_download_once_and_print_whole_lines() {
     assert!(texts.iter().all(|text| !text.contains('\r') && text.ends_with('\n')));
 }
 
-#[test]
-fn a_process_that_was_killed_while_downloading_leaves_nothing_in_the_way() {
-    let cache = tempdir().unwrap();
+/// A child process in the middle of a download.
+pub fn child_that_downloads(cache: &Path) -> Child {
     let hanging = Server::new(|name, stream| {
         head(stream, archive(name).len())?;
         for piece in archive(name).chunks(1000) {
@@ -303,13 +313,20 @@ fn a_process_that_was_killed_while_downloading_leaves_nothing_in_the_way() {
         }
         Ok(())
     });
-    let mut child = child_command(cache.path(), &hanging.url).spawn().unwrap();
-    let folder = cache.path().join("mnist");
+    let child = child_command(cache, &hanging.url).spawn().unwrap();
     let start = Instant::now();
-    while partial(&folder) == 0 {
+    while partial(&cache.join("mnist")) == 0 {
         assert!(start.elapsed() < Duration::from_secs(20), "the download never began");
         thread::sleep(Duration::from_millis(5));
     }
+    child
+}
+
+#[test]
+fn a_process_that_was_killed_while_downloading_leaves_nothing_in_the_way() {
+    let cache = tempdir().unwrap();
+    let mut child = child_that_downloads(cache.path());
+    let folder = cache.path().join("mnist");
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(partial(&folder), 1);
@@ -320,7 +337,7 @@ fn a_process_that_was_killed_while_downloading_leaves_nothing_in_the_way() {
 }
 
 /// The number of unfinished files in a folder.
-fn partial(folder: &Path) -> usize {
+pub fn partial(folder: &Path) -> usize {
     let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
     names.filter(|name| name.to_string_lossy().starts_with(".partial-")).count()
 }

@@ -86,6 +86,7 @@ fn messages_say_what_was_found_and_expected() {
         (&idx(&[3], &[1, 2, 3]), "expected 0x00000803 (images in IDX format); these are labels"),
         (b"<html></html>", "starts with 0x3c68746d, expected 0x00000803"),
         (&idx(&[2, 0, 5], &[]), "images of 0×5 pixels"),
+        (&idx(&[0, u32::MAX, u32::MAX], &[]), "images of 4294967295×4294967295 pixels"),
         (&gzip(&images)[..30], "some-file: "),
         (&[&gzip(&images)[..], b"trailing"].concat(), "damaged"),
     ];

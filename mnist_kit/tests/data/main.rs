@@ -2,6 +2,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(feature = "parquet")]
+#[path = "../common/parquet_file.rs"]
+mod parquet_file;
 #[path = "../common/server.rs"]
 mod server;
 
@@ -14,6 +17,7 @@ mod generated;
 #[cfg(feature = "parquet")]
 mod hostile_parquet;
 mod idx;
+mod network;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod real;

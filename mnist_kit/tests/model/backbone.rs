@@ -94,6 +94,14 @@ fn a_head_learns_from_features_as_from_images() -> Result<()> {
     assert!(difference < 1e-4, "{difference}");
     assert_eq!(features_of(2)?.images().size(), [80, 512, 1, 1]);
     assert!(message(features_of(0)).contains("0 views"));
+    // Activations keep their height and width.
+    let (lower, upper) = model.split_before_last_stage();
+    let activations = extract_features(&lower, &batches, 1)?;
+    assert_eq!(activations.images().size(), [40, 256, 2, 2]);
+    let logits = try_forward(&upper, activations.images(), false)?;
+    let again = try_forward(&model.head(), features_of(1)?.images(), false)?;
+    let difference = (&logits - &again).abs().max().double_value(&[]);
+    assert!(difference < 1e-4, "{difference}");
 
     // Without random steps views are alike, with them they differ.
     let view = |split: &Split, view: i64| split.images().narrow(0, 40 * view, 40);

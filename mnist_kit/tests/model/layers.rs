@@ -7,6 +7,7 @@ use mnist_kit::model::{
 };
 use mnist_kit::transform::{gaussian_blur, sobel_magnitude};
 use std::panic::catch_unwind;
+use tch::nn::Module;
 use tch::{Device, Kind, Tensor, nn};
 
 type Build = fn(nn::Path);
@@ -63,4 +64,25 @@ fn filters_refuse_images_without_pixels() {
         }
     }
     assert_plain_error("sobel_magnitude", sobel_magnitude(&Tensor::new()));
+}
+
+#[test]
+fn a_strided_kernel_of_one_pixel_has_the_right_gradient_for_few_channels() {
+    // Memory that oneDNN damages is not always noticed at once.
+    for (channels, round) in [3, 4, 6, 8, 12].into_iter().flat_map(|c| (0..10).map(move |r| (c, r)))
+    {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let conv = conv2d_without_bias(vs.root(), channels, 8, 1).stride(2);
+        let rows = Tensor::randn([10, 28, 27, channels], (Kind::Float, Device::Cpu));
+        let images = rows.permute([0, 3, 1, 2]);
+        let output = conv.forward(&images);
+        assert_eq!(output.size(), [10, 8, 14, 14]);
+        let upstream = Tensor::randn_like(&output);
+        (&output * &upstream).sum(Kind::Float).backward();
+        let kept = images.slice(2, None, None, 2).slice(3, None, None, 2);
+        let expected = Tensor::einsum("nohw,nihw->oi", &[upstream, kept], None::<&[i64]>);
+        let found = conv.ws.grad().view([8, channels]);
+        let difference = (found - expected).abs().max().double_value(&[]);
+        assert!(difference < 1e-3, "{channels} channels, round {round}: {difference}");
+    }
 }

@@ -3,8 +3,8 @@
 use crate::common::{assert_plain, message};
 use anyhow::Result;
 use mnist_kit::model::{
-    Activation, Cnn, DeepCnn, Layer, Layers, LeNet, Mlp, MlpConfig, ResNet, ResidualBlock, conv2d,
-    depthwise_conv2d, summary,
+    Activation, Cnn, DeepCnn, FastCnn, Layer, Layers, LeNet, Mlp, MlpConfig, ResNet, ResidualBlock,
+    conv2d, depthwise_conv2d, summary,
 };
 use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor, nn};
@@ -16,12 +16,8 @@ fn check<M: Layers + ModuleT>(build: impl FnOnce(nn::Path) -> M, size: &[i64]) -
     let vs = nn::VarStore::new(Device::Cpu);
     let model = build(vs.root());
     // Statistics that are not 0 and 1, so that BatchNorm does something.
-    let _updated = tch::no_grad(|| {
-        model.forward_t(
-            &Tensor::randn([8, 1, 28, 28], FLOAT).expand([&[8], &size[1..]].concat(), false),
-            true,
-        )
-    });
+    let _updated =
+        tch::no_grad(|| model.forward_t(&Tensor::randn([&[8], &size[1..]].concat(), FLOAT), true));
     let images = Tensor::randn(size, FLOAT);
     let layers = model.layers();
     let output = layers.iter().try_fold(images.shallow_clone(), |x, layer| layer.forward(&x))?;
@@ -43,6 +39,7 @@ fn listed_layers_give_the_logits_of_their_model() -> Result<()> {
     check(|path| LeNet::new(path), &digits)?;
     check(|path| Cnn::new(path), &digits)?;
     check(|path| DeepCnn::new(path), &digits)?;
+    check(|path| FastCnn::new(path), &[3, 1, 24, 24])?;
     check(|path| ResNet::new(path), &digits)?;
     check(|path| ResidualBlock::new(path, 4, 4, 1), &[3, 4, 28, 28])?;
     check(|path| ResidualBlock::new(path, 4, 6, 2), &[3, 4, 28, 28])

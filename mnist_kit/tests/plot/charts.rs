@@ -208,6 +208,7 @@ fn what_cannot_be_drawn_is_explained() -> Result<()> {
     says(message(Lines::new("x", "y").plot()), "add a series");
     says(message(Lines::new("x", "y").series("a", []).plot()), "no points");
     let lines = Lines::new("x", "y").series("a", [(0.0, 1.0)]);
+    says(message(lines.clone().logarithmic_x().plot()), "expected x above 0");
     says(message(lines.clone().y_range(1.0, 1.0).plot()), "y range");
     says(message(ConfusionMatrix::new(&[], &[], 1)?.plot()), "1 classes");
 

@@ -105,15 +105,14 @@ fn save_makes_folders_and_replaces_whole_files() -> Result<()> {
     assert_eq!(fs::read(&png)?, figure.to_png()?);
 
     // A failing save leaves the file that was there, and nothing beside it.
-    let untold = message(figure.clone().title("숫자").save(&png));
-    assert!(untold.contains("DejaVu") && untold.contains("숫자"), "{untold}");
+    // No font has letters of Linear A. Korean ones depend on the machine: see pdf.rs.
+    let untold = message(figure.clone().title("\u{10600}").save(&png));
+    assert!(untold.contains("no letters") && untold.contains('\u{10600}'), "{untold}");
     assert_eq!(fs::read(&png)?, figure.to_png()?);
     assert_eq!(fs::read_dir(folder.path().join("a/b"))?.count(), 2);
     // Viewers of the SVG form have fonts of their own.
     assert!(figure.clone().title("숫자").to_svg()?.contains("숫자"));
 
-    let other = message(figure.save(folder.path().join("grid.pdf")));
-    assert!(other.contains(".svg") && other.contains(".png"), "{other}");
     assert!(message(figure.save(folder.path().join("grid"))).contains(".svg"));
     let inside_a_file = message(figure.save(svg.join("grid.svg")));
     assert!(inside_a_file.contains("cannot write"), "{inside_a_file}");

@@ -9,4 +9,5 @@ mod figure;
 mod grids;
 mod notebook;
 mod pad;
+mod pdf;
 mod samples;

@@ -60,6 +60,19 @@ class DeepCnn(nn.Module):
         return self.fc2(nn.functional.dropout(self.fc1(x).relu(), 0.5, self.training))
 
 
+class FastCnn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(1, 8, 5, bias=False), nn.BatchNorm2d(8)
+        self.conv2, self.bn2 = nn.Conv2d(8, 32, 3, bias=False), nn.BatchNorm2d(32)
+        self.fc1, self.fc2 = nn.Linear(512, 128), nn.Linear(128, 10)
+
+    def forward(self, x):
+        x = self.bn1(nn.functional.max_pool2d(self.conv1(x), 2)).relu()
+        x = self.bn2(nn.functional.max_pool2d(self.conv2(x), 2)).relu().flatten(1)
+        return self.fc2(self.fc1(x).relu())
+
+
 class Block(nn.Module):
     def __init__(self, in_channels, out_channels, stride):
         super().__init__()
@@ -95,12 +108,13 @@ class ResNet(nn.Module):
 
 def models(folder):
     """For each model: fresh weights, logits, and loss, gradients and buffers of one training step."""
-    for make in (LeNet, Cnn, DeepCnn, ResNet):
+    for make in (LeNet, Cnn, DeepCnn, FastCnn, ResNet):
         torch.manual_seed(4)
         model = make()
         save_file(model.state_dict(), folder / f"{make.__name__}.safetensors")
         torch.manual_seed(5)
-        images, labels = torch.randn(8, 1, 28, 28), torch.arange(8)
+        size = 24 if make is FastCnn else 28
+        images, labels = torch.randn(8, 1, size, size), torch.arange(8)
         with torch.no_grad():
             answer = {"images": images, "labels": labels, "logits": model.eval()(images)}
         torch.manual_seed(6)
@@ -128,11 +142,12 @@ def affine(folder):
 
 
 def resize(folder):
-    """Scales the same images as torchvision does with tensors, smoothed."""
-    from torchvision.transforms.functional import resize as scale
+    """Scales and crops the same images as torchvision does with tensors, scaled ones smoothed."""
+    from torchvision.transforms.functional import center_crop, resize as scale
 
     images = load_file(folder / "given.safetensors")["images"]
     answer = {str(side): scale(images, [side, side], antialias=True) for side in (14, 64, 224)}
+    answer |= {f"crop {side}": center_crop(images, side).contiguous() for side in (1, 23, 24, 25)}
     save_file(answer, folder / "resized.safetensors")
 
 

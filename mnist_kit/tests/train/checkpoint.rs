@@ -115,6 +115,7 @@ fn each_setting_that_differs_is_named() -> Result<()> {
     let smooth = Loss::CrossEntropy { label_smoothing: 0.1 };
     let step = Schedule::Step { every: 1, gamma: 0.5 };
     let shuffled = train.clone().shuffle(2);
+    let normalized = train.clone().transform(&Compose::new().to_tensor().normalize(0.5, 0.5));
     for (field, other) in [
         ("optimizer", same(&train).optimizer(AdamW::new(1e-3))),
         (
@@ -123,7 +124,8 @@ fn each_setting_that_differs_is_named() -> Result<()> {
         ),
         ("schedule", same(&train).schedule(step)),
         ("rates: [] in the file, [[\"layers\",2.0]] here", same(&train).rate("layers", 2.0)),
-        ("train.", same(&shuffled)),
+        ("train.shuffle_seed: 1 in the file, 2 here", same(&shuffled)),
+        ("train.transform", same(&normalized)),
         ("validation: none in the file, ", same(&train).validation(&train)),
     ] {
         let error = message(other.run());
@@ -225,6 +227,20 @@ fn only_checkpoints_are_resumed_from() -> Result<()> {
     assert!(message(run(&path, 1)).contains("it was written by an older version of mnist_kit"));
     // A folder in the file's place.
     assert!(run(folder.path(), 1).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_opened_is_neither_replaced_nor_called_damaged() -> Result<()> {
+    let _alone = generator();
+    let (_folder, path) = place()?;
+    run(&path, 2)?;
+    std::fs::remove_file(&path)?;
+    std::os::unix::fs::symlink(&path, &path)?;
+    let error = message(run(&path, 2));
+    assert!(error.contains("cannot open the checkpoint"), "{error}");
+    assert!(!error.contains("damaged"), "{error}");
+    assert!(std::fs::read_link(&path)? == path && beside(&path, ".previous").exists());
     Ok(())
 }
 

@@ -119,10 +119,13 @@ fn a_validation_or_test_loss_that_is_not_finite_stops_the_run() -> Result<()> {
     let (vs, model) = mlp()?;
     let model = NanInEvaluation(model);
     let error = message(fit(&model, &vs, &train_batches).test(&others).report(Silent).run());
-    assert!(error.contains("epoch 1: the test loss is NaN"), "{error}");
+    assert!(error.contains("epoch 1: at learning rate 0.001: the test loss is NaN"), "{error}");
     let run = fit(&model, &vs, &train_batches).validation(&others).report(Silent);
     let error = message(run.run());
-    assert!(error.contains("epoch 1: the validation loss is NaN"), "{error}");
+    assert!(
+        error.contains("epoch 1: at learning rate 0.001: the validation loss is NaN"),
+        "{error}"
+    );
     Ok(())
 }
 

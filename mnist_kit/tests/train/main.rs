@@ -12,6 +12,8 @@ mod plain;
 mod record;
 mod schedule;
 mod seeded;
+mod spoiled;
+mod truth;
 
 use anyhow::Result;
 use mnist_kit::data::{Batches, Mnist};

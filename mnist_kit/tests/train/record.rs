@@ -1,8 +1,13 @@
 use crate::common::message;
-use anyhow::Result;
-use mnist_kit::train::{EpochRecord, History, RunRecord, runs_table};
-use serde_json::json;
+use anyhow::{Context, Result};
+use mnist_kit::data::Mnist;
+use mnist_kit::eval::{TestRecord, evaluate};
+use mnist_kit::model::Mlp;
+use mnist_kit::train::{EpochRecord, History, RunRecord, SpeedRecord, SpeedRun, runs_table};
+use mnist_kit::transform::Compose;
+use serde_json::{Value, json};
 use std::path::Path;
+use tch::{Device, nn};
 
 fn run(model: &str, seed: u64, accuracies: &[f64]) -> RunRecord {
     let mut history = History::new();
@@ -30,6 +35,7 @@ fn run(model: &str, seed: u64, accuracies: &[f64]) -> RunRecord {
         date: "2026-11-28".to_string(),
         history,
         log,
+        test: None,
     }
 }
 
@@ -80,6 +86,50 @@ fn a_damaged_or_renamed_record_is_refused_with_what_is_wrong() -> Result<()> {
     }
     let said = refused("mlp_42.json", &text)?;
     assert!(said.contains("has to be named cnn_777.json"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn the_results_of_a_test_are_kept_and_checked() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("cnn_777.json");
+    let digits = Mnist::generated(7, 10, 50)?;
+    let vs = nn::VarStore::new(Device::Cpu);
+    let model = Mlp::new(vs.root(), 16)?;
+    let batches = digits.test.batches(25)?.transform(&Compose::new().to_tensor());
+    let evaluation = evaluate(&model, &batches)?;
+    let mut record = run("cnn", 777, &[0.98]);
+    assert!(message(record.test()).contains("cnn with seed 777 keeps no test results"));
+    record.test = Some(TestRecord::of(&evaluation, 2)?);
+    record.save(&path)?;
+    let loaded = RunRecord::load(&path)?;
+    assert_eq!(loaded, record);
+    assert_eq!(loaded.test()?.confusion_matrix()?, evaluation.confusion_matrix()?);
+    let expected = evaluation.mistakes()?.most_confident(2)?;
+    for (found, expected) in loaded.test()?.surest_mistakes()?.iter().zip(&expected) {
+        assert_eq!(found.image, expected.image);
+        assert_eq!(found.image, digits.test.get(found.index)?.0);
+        assert_eq!(found.probabilities, expected.probabilities);
+        assert_eq!((found.truth, found.predicted), (expected.truth, expected.predicted));
+    }
+
+    let good: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+    for (place, value, expected) in [
+        ("/test/confusion/3", json!([1, 2]), "a row of 2 counts for 10 classes"),
+        ("/test/confusion/3/3", json!(u64::MAX), "counts that are too large"),
+        ("/test/class_names", json!(["0"]), "1 names for 10 classes"),
+        ("/test/surest_mistakes/0/truth", json!(10), "class 10 predicted as"),
+        ("/test/surest_mistakes/1/probabilities", json!([1.0]), "with 1 probabilities"),
+        ("/test/surest_mistakes/0/pixels", json!("#"), "the pixels are not base64"),
+        ("/test/surest_mistakes/0/pixels", json!("AAAA"), "3 pixels for an image of [1, 28, 28]"),
+        ("/test/surest_mistakes/0/shape", json!([-1, 28, -28]), "an image of [-1, 28, -28]"),
+    ] {
+        let mut wrong = good.clone();
+        *wrong.pointer_mut(place).context("there is such a value")? = value;
+        std::fs::write(&path, wrong.to_string())?;
+        let said = message(RunRecord::load(&path));
+        assert!(said.contains(expected), "{place}: {said}");
+    }
     Ok(())
 }
 
@@ -146,12 +196,56 @@ fn the_records_of_the_lessons_are_readable() -> Result<()> {
     let names: Vec<_> = std::fs::read_dir(&folder)?.collect::<std::io::Result<_>>()?;
     assert!(!names.is_empty());
     for name in names {
-        RunRecord::load(name.path())?;
+        if name.file_name() == "fast_comparison.json" {
+            SpeedRecord::load(name.path())?;
+        } else {
+            RunRecord::load(name.path())?;
+        }
     }
     let resnet = RunRecord::load(folder.join("resnet_42.json"))?;
     assert_eq!(
         runs_table(&[resnet])?.rows()[0],
         ["resnet", "42", "99.40 %", "99.55 %, 8", "10863"]
     );
+    Ok(())
+}
+
+#[test]
+fn a_comparison_with_an_impossible_number_is_refused() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("fast_comparison.json");
+    let run = |seconds, training_seconds, test_accuracy| SpeedRun {
+        program: "mnist_kit".to_string(),
+        seed: 1,
+        test_accuracy,
+        seconds,
+        training_seconds,
+    };
+    let record = |runs| SpeedRecord {
+        settings: Default::default(),
+        versions: "torch 2.13.0".to_string(),
+        commit: "da218d6".to_string(),
+        device: "CPU".to_string(),
+        threads: 2,
+        date: "2026-11-28".to_string(),
+        runs,
+    };
+    let good = record(vec![run(2.0, 1.0, 0.99), run(3.0, 1.0, 0.98), run(9.0, 2.0, 0.97)]);
+    good.save(&path)?;
+    assert_eq!(SpeedRecord::load(&path)?, good);
+    let table = good.table()?;
+    let row = ["mnist_kit", "3", "98.00 ± 1.00 %", "97.00 %", "3.00 (2.00–9.00)", "1.00"];
+    assert_eq!(table.rows()[0], row);
+    assert!(message(good.median_seconds("PyTorch")).contains("there are runs of mnist_kit"));
+    for (runs, said) in [
+        (vec![], "it has no runs"),
+        (vec![run(2.0, 3.0, 0.99)], "3 of 2 seconds were for the training"),
+        (vec![run(2.0, 1.0, 1.01)], "the test accuracy is 1.01, expected 0 to 1"),
+    ] {
+        let refused = message(record(runs).save(&path));
+        assert!(refused.contains(said), "{refused}");
+    }
+    std::fs::write(&path, "{}")?;
+    assert!(message(SpeedRecord::load(&path)).contains("`make bench-fast` writes one"));
     Ok(())
 }

@@ -22,9 +22,13 @@ fn state_dicts_of_torch_save_are_read() -> Result<()> {
         variable.set_data(&variable.to_kind(tensor.kind()));
         variables.push((name, variable, tensor));
     }
-    load_weights(&vs, file("good.pth"))?;
-    for (name, variable, tensor) in variables {
-        assert_eq!(variable.to_kind(Kind::Double), tensor.to_kind(Kind::Double), "{name}");
+    // The second one in the format before PyTorch 1.6.
+    for written in ["good.pth", "old.pth"] {
+        load_weights(&vs, file(written))?;
+        for (name, variable, tensor) in &variables {
+            assert_eq!(variable.to_kind(Kind::Double), tensor.to_kind(Kind::Double), "{name}");
+            let _ = tch::no_grad(|| variable.shallow_clone().zero_());
+        }
     }
     let one = nn::VarStore::new(Device::Cpu);
     let _ = one.root().zeros("w", &[2, 3, 4]);
@@ -33,17 +37,19 @@ fn state_dicts_of_torch_save_are_read() -> Result<()> {
     for (name, expected) in [
         ("nested.pth", "model is not a tensor; save model.state_dict() and nothing else"),
         ("module.pth", "refused"),
-        ("old.pth", "neither a safetensors file nor a .pth file of PyTorch 1.6 or newer"),
     ] {
         let text = message(load_weights(&one, file(name)));
         assert!(text.contains(expected) && text.contains(name), "{text}");
     }
     // A file that was cut off, and one that changed on the way.
-    let whole = std::fs::read(file("good.pth"))?;
-    for length in [3, 30, whole.len() / 2, whole.len() - 1] {
-        std::fs::write(file("cut.pth"), &whole[..length])?;
-        assert!(load_weights(&vs, file("cut.pth")).is_err(), "{length} bytes");
+    for written in ["old.pth", "good.pth"] {
+        let whole = std::fs::read(file(written))?;
+        for length in [3, 30, whole.len() / 2, whole.len() - 1] {
+            std::fs::write(file("cut.pth"), &whole[..length])?;
+            assert!(load_weights(&vs, file("cut.pth")).is_err(), "{written}, {length} bytes");
+        }
     }
+    let whole = std::fs::read(file("good.pth"))?;
     let mut changed = whole.clone();
     for byte in changed.iter_mut().skip(60).step_by(97) {
         *byte ^= 0x55;

@@ -5,5 +5,7 @@ mod common;
 mod files;
 mod hostile;
 mod imagenet;
+#[path = "../common/pth_file.rs"]
+mod pth_file;
 #[path = "../common/server.rs"]
 mod server;

@@ -4,6 +4,7 @@ use super::stages::Stage;
 use super::{Architecture, Backbone};
 use crate::Result;
 use crate::model::layers::{Conv2d, batch_norm2d, conv2d_without_bias, depthwise_conv2d};
+use crate::model::{Layer, Layers};
 use std::borrow::Borrow;
 use tch::nn::{Module, ModuleT};
 use tch::{Tensor, nn};
@@ -50,24 +51,29 @@ fn stages(path: &nn::Path) -> Vec<Stage> {
     let features = path / "features";
     let stem = Convolution { in_channels: 3, out_channels: 32, kernel: 3, stride: 2 };
     let stem = stem.build(&features / 0 / 0, &features / 0 / 1);
-    let mut stages = vec![stage(0, ConvBlock { layers: vec![stem], shortcut: false })];
+    let mut stages = vec![stage(0, stem)];
     let mut in_channels = 32;
     for (expansion, out_channels, blocks, first_stride) in BLOCKS {
         for index in 0..blocks {
             let stride = if index == 0 { first_stride } else { 1 };
             let block = InvertedResidual { in_channels, out_channels, expansion, stride };
             let place = stages.len();
-            stages.push(stage(place, block.build(&(&features / place / "conv"))));
+            stages.push(block_stage(place, block.build(&(&features / place / "conv"))));
             in_channels = out_channels;
         }
     }
     let last = Convolution { in_channels, out_channels: 1280, kernel: 1, stride: 1 };
     let last = last.build(&features / 18 / 0, &features / 18 / 1);
-    stages.push(stage(18, ConvBlock { layers: vec![last], shortcut: false }));
+    stages.push(stage(18, last));
     stages
 }
 
-fn stage(place: usize, block: ConvBlock) -> Stage {
+fn stage(place: usize, layer: ConvNorm) -> Stage {
+    let weight = layer.conv.ws.shallow_clone();
+    Stage::new(format!("features.{place}"), layer, Some(&weight))
+}
+
+fn block_stage(place: usize, block: ConvBlock) -> Stage {
     let weight = block.layers.first().map(|layer| layer.conv.ws.shallow_clone());
     Stage::new(format!("features.{place}"), block, weight.as_ref())
 }
@@ -107,6 +113,14 @@ impl ModuleT for ConvNorm {
     }
 }
 
+impl Layers for ConvNorm {
+    fn layers(&self) -> Vec<Layer> {
+        let mut layers = vec![Layer::from(&self.conv), Layer::from(&self.norm)];
+        layers.extend(self.relu6.then_some(Layer::Relu6));
+        layers
+    }
+}
+
 /// Consecutive convolutions; with a shortcut, their input is added to their result.
 #[derive(Debug)]
 struct ConvBlock {
@@ -118,6 +132,13 @@ impl ModuleT for ConvBlock {
     fn forward_t(&self, x: &Tensor, train: bool) -> Tensor {
         let out = self.layers.iter().fold(x.shallow_clone(), |x, layer| layer.forward_t(&x, train));
         if self.shortcut { out + x } else { out }
+    }
+}
+
+impl Layers for ConvBlock {
+    fn layers(&self) -> Vec<Layer> {
+        let main = self.layers.iter().flat_map(ConvNorm::layers).collect();
+        vec![Layer::InvertedResidual { main, shortcut: self.shortcut }]
     }
 }
 

@@ -9,7 +9,9 @@ pub use stages::{Head, Stages};
 use self::stages::{End, Stage};
 use crate::Result;
 use crate::check::expect_layer_sizes;
-use anyhow::Context;
+use crate::model::{Layer, Layers};
+use anyhow::{Context, bail};
+use std::borrow::Borrow;
 use tch::nn::ModuleT;
 use tch::{Tensor, nn};
 
@@ -48,6 +50,28 @@ pub struct Backbone {
 }
 
 impl Backbone {
+    /// Builds the network of this name, `ResNet18` or `MobileNetV2`.
+    ///
+    /// # Errors
+    /// If the name is another, or `classes` is below 1 or above 65,536.
+    ///
+    /// ```
+    /// use mnist_kit::model::Backbone;
+    /// use tch::{Device, nn};
+    ///
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// assert_eq!(Backbone::new(vs.root(), "ResNet18", 10)?.name(), "ResNet18");
+    /// assert!(Backbone::new(vs.root(), "ResNet50", 10).is_err());
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn new<'a>(path: impl Borrow<nn::Path<'a>>, name: &str, classes: i64) -> Result<Backbone> {
+        match name {
+            "ResNet18" => Backbone::resnet18(path, classes),
+            "MobileNetV2" => Backbone::mobilenet_v2(path, classes),
+            other => bail!("no backbone is called {other:?}, expected ResNet18 or MobileNetV2"),
+        }
+    }
+
     /// Returns the name of the architecture: `ResNet18`, `MobileNetV2`.
     pub fn name(&self) -> &'static str {
         self.name
@@ -87,7 +111,7 @@ impl Backbone {
     /// `[N, 3, H, W]` float32, H and W 32 or more → `[N, 512]` (ResNet18) or `[N, 1280]`
     /// (MobileNetV2).
     pub fn body(&self) -> Stages {
-        self.network.part(0..self.network.len(), End::Pool)
+        self.network.body()
     }
 
     /// Returns the head, as a module that maps features to logits. It shares its weights with this
@@ -123,9 +147,37 @@ impl Backbone {
         let end = self.network.end_of(layer).with_context(|| {
             format!("{}: no layer {layer}; there are {}", self.name, self.stages().join(", "))
         })?;
+        Ok(self.split_at(end))
+    }
+
+    /// Splits the network before its [`last_stage`](Backbone::last_stage) into two modules, as
+    /// [`split_after`](Backbone::split_after) does.
+    ///
+    /// While the lower part is frozen, its activations can be computed once, and the upper part be
+    /// trained on them.
+    ///
+    /// ```
+    /// use mnist_kit::model::Backbone;
+    /// use tch::nn::ModuleT;
+    /// use tch::{Device, Kind, Tensor, nn};
+    ///
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// let model = Backbone::resnet18(vs.root(), 10)?;
+    /// let (lower, upper) = model.split_before_last_stage();
+    /// let images = Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu));
+    /// let activations = lower.forward_t(&images, false);
+    /// assert_eq!(activations.size(), [2, 256, 4, 4]);
+    /// assert_eq!(upper.forward_t(&activations, false), model.forward_t(&images, false));
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn split_before_last_stage(&self) -> (Stages, Stages) {
+        self.split_at(self.network.start_of(self.last_stage))
+    }
+
+    fn split_at(&self, end: usize) -> (Stages, Stages) {
         let lower = self.network.part(0..end, End::Activations);
         let upper = self.network.part(end..self.network.len(), End::Logits(self.head()));
-        Ok((lower, upper))
+        (lower, upper)
     }
 
     /// Sets whether BatchNorm in frozen stages goes on using and collecting the batches' statistics
@@ -137,6 +189,27 @@ impl Backbone {
     }
 }
 
+impl Layers for Backbone {
+    /// Lists the layers for [`network_diagram`](crate::plot::network_diagram), each block as one.
+    ///
+    /// ```
+    /// use mnist_kit::model::Backbone;
+    /// use mnist_kit::plot::network_diagram;
+    /// use tch::{Device, nn};
+    ///
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// let model = Backbone::mobilenet_v2(vs.root(), 10)?;
+    /// let svg = network_diagram(&model, &[3, 64, 64])?.to_svg()?;
+    /// assert!(svg.contains("inverted residual") && svg.contains("2,236,682 parameters"));
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    fn layers(&self) -> Vec<Layer> {
+        let mut layers = self.network.layers();
+        layers.extend(self.head.layers());
+        layers
+    }
+}
+
 impl ModuleT for Backbone {
     /// # Shapes
     /// `[N, 3, H, W]` float32, H and W 32 or more → `[N, classes]`.
@@ -145,7 +218,7 @@ impl ModuleT for Backbone {
     }
 }
 
-/// What the two architectures differ in, besides their stages.
+/// The differences between the two architectures, besides their stages.
 struct Architecture {
     name: &'static str,
     features: i64,
@@ -199,6 +272,10 @@ mod tests {
                 let difference = (&again - &logits).abs().max().double_value(&[]);
                 ensure!(difference < 1e-5, "{} {layer}: {difference}", model.name());
             }
+            let layers = model.layers();
+            let again = layers.iter().try_fold(images, |x, layer| layer.forward(&x))?;
+            let difference = (&again - &logits).abs().max().double_value(&[]);
+            ensure!(difference < 1e-4, "{} by its layers: {difference}", model.name());
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! ResNet18.
 
-use super::stages::Stage;
+use super::stages::{Stage, Weightless};
 use super::{Architecture, Backbone};
 use crate::Result;
+use crate::model::Layer;
 use crate::model::layers::{batch_norm2d, conv2d_without_bias};
 use crate::model::resnet::residual_stages;
 use std::borrow::Borrow;
@@ -33,11 +34,15 @@ fn stages(path: &nn::Path) -> Vec<Stage> {
     let bn1 = batch_norm2d(path / "bn1", 64);
     let (conv_weight, norm_weight) =
         (conv1.ws.shallow_clone(), bn1.ws.as_ref().map(Tensor::shallow_clone));
-    let max_pool = nn::func(|x| x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false));
+    let relu = Weightless { layer: || Layer::Relu, forward: Tensor::relu };
+    let max_pool = Weightless {
+        layer: || Layer::MaxPool2d { kernel: 3, stride: 2, padding: 1 },
+        forward: |x| x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false),
+    };
     let mut stages = vec![
         Stage::new("conv1", conv1, Some(&conv_weight)),
         Stage::new("bn1", bn1, norm_weight.as_ref()),
-        Stage::new("relu", nn::func(Tensor::relu), None),
+        Stage::new("relu", relu, None),
         Stage::new("maxpool", max_pool, None),
     ];
     stages.extend(residual_stages(path, 64).into_iter().map(|(name, block)| {

@@ -2,10 +2,10 @@
 
 use crate::Result;
 use crate::check::{expect_color_images, expect_together, or_panic};
-use crate::model::{is_part_of, linear};
+use crate::model::{Layer, Layers, is_part_of, linear};
 use anyhow::ensure;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tch::nn::{Module, ModuleT};
 use tch::{Device, Kind, Tensor, nn};
 
@@ -15,7 +15,7 @@ pub(super) struct Stage {
     name: String,
     /// Shared by the backbone and the parts of it. The lock is for the compiler: a `ModuleT` may be
     /// sent to another thread, but not used by two at a time.
-    layer: Arc<Mutex<dyn ModuleT>>,
+    layer: Arc<Mutex<dyn StageLayer>>,
     /// A stage is frozen as a whole, so checking one weight is enough. A stage without weights
     /// counts as frozen.
     weight: Option<Tensor>,
@@ -24,7 +24,7 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn new(
         name: impl Into<String>,
-        layer: impl ModuleT + 'static,
+        layer: impl StageLayer + 'static,
         weight: Option<&Tensor>,
     ) -> Stage {
         let weight = weight.map(Tensor::shallow_clone);
@@ -40,13 +40,41 @@ impl Stage {
         self.weight.as_ref().is_none_or(|weight| !weight.requires_grad())
     }
 
-    fn forward_t(&self, x: &Tensor, train: bool) -> Tensor {
+    fn locked(&self) -> MutexGuard<'_, dyn StageLayer + 'static> {
         // A panic in an earlier forward pass changed no weights.
-        self.layer.lock().unwrap_or_else(PoisonError::into_inner).forward_t(x, train)
+        self.layer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forward_t(&self, x: &Tensor, train: bool) -> Tensor {
+        self.locked().forward_t(x, train)
     }
 }
 
-/// What follows the stages.
+/// The operation of a stage, and the layers that a diagram shows of it.
+pub(super) trait StageLayer: ModuleT + Layers {}
+
+impl<T: ModuleT + Layers> StageLayer for T {}
+
+/// A layer without weights.
+#[derive(Debug)]
+pub(super) struct Weightless {
+    pub layer: fn() -> Layer,
+    pub forward: fn(&Tensor) -> Tensor,
+}
+
+impl Module for Weightless {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        (self.forward)(x)
+    }
+}
+
+impl Layers for Weightless {
+    fn layers(&self) -> Vec<Layer> {
+        vec![(self.layer)()]
+    }
+}
+
+/// The layers after the stages.
 #[derive(Debug)]
 pub(super) enum End {
     /// Nothing: the result is the last stage's, `[N, C, h, w]`.
@@ -63,7 +91,7 @@ pub(super) enum End {
 pub struct Stages {
     model: &'static str,
     stages: Vec<Stage>,
-    /// Whether the input is images or an earlier stage's activations.
+    /// True if the input is images, false if it is an earlier stage's activations.
     takes_images: bool,
     end: End,
     /// Input must have this tensor's dtype and device.
@@ -96,8 +124,32 @@ impl Stages {
         }
     }
 
+    /// Returns the same stages followed by global average pooling, without a head. They share their
+    /// weights with this part.
+    ///
+    /// ```
+    /// use mnist_kit::model::Backbone;
+    /// use tch::nn::ModuleT;
+    /// use tch::{Device, Kind, Tensor, nn};
+    ///
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// let (lower, upper) = Backbone::resnet18(vs.root(), 10)?.split_before_last_stage();
+    /// let images = Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu));
+    /// let activations = lower.forward_t(&images, false);
+    /// assert_eq!(upper.body().forward_t(&activations, false).size(), [2, 512]);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn body(&self) -> Stages {
+        self.part(0..self.len(), End::Pool)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.stages.len()
+    }
+
+    /// The layers of all stages.
+    pub(super) fn layers(&self) -> Vec<Layer> {
+        self.stages.iter().flat_map(|stage| stage.locked().layers()).collect()
     }
 
     pub(super) fn names(&self) -> Vec<&str> {
@@ -107,6 +159,12 @@ impl Stages {
     /// The number of stages up to the last one whose name is `layer` or lies under it.
     pub(super) fn end_of(&self, layer: &str) -> Option<usize> {
         Some(self.stages.iter().rposition(|stage| is_part_of(&stage.name, layer))? + 1)
+    }
+
+    /// The number of stages before the first one whose name is one of `layers` or lies under it.
+    pub(super) fn start_of(&self, layers: &[&str]) -> usize {
+        let belongs = |stage: &Stage| layers.iter().any(|layer| is_part_of(&stage.name, layer));
+        self.stages.iter().take_while(|stage| !belongs(stage)).count()
     }
 
     pub(super) fn update_frozen_norm(&mut self, update: bool) {
@@ -197,6 +255,14 @@ impl Head {
         let linear =
             nn::Linear { ws: ws.shallow_clone(), bs: bs.as_ref().map(Tensor::shallow_clone) };
         Head { linear, dropout: self.dropout }
+    }
+
+    /// Global average pooling, and the head itself.
+    pub(super) fn layers(&self) -> Vec<Layer> {
+        let mut layers = vec![Layer::GlobalAveragePool];
+        layers.extend((self.dropout > 0.0).then_some(Layer::Dropout(self.dropout)));
+        layers.push(Layer::from(&self.linear));
+        layers
     }
 
     fn check(&self, features: &Tensor) -> Result<()> {
