@@ -1,136 +1,221 @@
-"""`make bench`: compares the samples per second of mnist_kit and PyTorch, and prints a table.
+"""`make bench`: trains each lesson with mnist_kit and with PyTorch, and prints a table.
 
-The two take turns on the same machine. A training step (forward, loss, backward, Adam) runs on one
-batch that stays in memory. The augmentation is that of lesson 4: the kit transforms a whole batch,
-torchvision one PIL image at a time, as usual with it.
+Each side is a process of its own; they take turns, a round each. The sides are the kit's `fit`
+(benches/lessons.rs), the pipeline of the lesson's source, and the fastest PyTorch, with and without
+`torch.compile` (bench_pytorch.py). A row's measurements go to out/bench/ROW.json, so that rows can be
+measured one at a time; `--table` prints what is there.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import datetime
 import json
+import os
 import statistics
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import torch
-from torch import nn
 
 import project
 
-sys.path.insert(0, str(project.ROOT / "mnist_kit" / "tests" / "python"))
-import oracle
+FOLDER = project.ROOT / "out" / "bench"
+KIT, SOURCE, EAGER, COMPILED, MATMUL = "kit", "source", "eager", "compiled", "matmul"
+OTHER = "other build"  # of the kit, with --against
+MEGABYTE = 1024  # in the kilobytes of /proc
 
-# Name of the model in benches/speed.rs, model in PyTorch, batch size, training steps per round.
-STEPS = [
-    ("mlp", oracle.Mlp, 128, 300),
-    ("lenet", oracle.LeNet, 128, 100),
-    ("cnn", oracle.Cnn, 100, 30),
-    ("deep_cnn", oracle.DeepCnn, 100, 30),
-    ("resnet", oracle.ResNet, 64, 6),
-]
-WARM_UP = 3
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A lesson's title, the number of training images in a round, and the number of rounds."""
+
+    title: str
+    images: int
+    rounds: int
+
+
+ROWS = {
+    "mlp": Row("MLP", 24_000, 5),
+    "lenet": Row("LeNet", 12_000, 5),
+    "cnn": Row("CNN", 4_000, 3),
+    "deep_cnn": Row("deeper CNN", 3_000, 3),
+    "resnet": Row("ResNet, with augmentation", 256, 3),
+    "augment": Row("lesson 4's augmentation alone", 6_000, 5),
+    "features": Row("transfer, features of the frozen ResNet18 once", 128, 3),
+    "phase1": Row("transfer, phase 1: 15 epochs of the head", 128, 3),
+    "phase2": Row("transfer, phase 2: layer4 and fc", 128, 3),
+}
 
 
 def main() -> int:
-    """Parses the command line and prints the table."""
+    """Parses the command line, measures, and prints the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, help="rounds of each side; default: 3 or 5")
     parser.add_argument(
-        "--rounds", type=int, default=3, help="rounds of each program (default: %(default)s)"
+        "--against", metavar="PROGRAM", help="another build of the kit's side, which takes turns, too"
     )
-    parser.add_argument("only", nargs="*", help="rows to measure, by name (default: all)")
+    parser.add_argument("--table", action="store_true", help="only print what was measured before")
+    parser.add_argument("only", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; default: all")
     arguments = parser.parse_args()
-    build = ["cargo", "bench", "--locked", "-p", "mnist_kit", "--no-run", "--bench", "speed"]
-    # cargo's progress goes to stderr, where the user sees it.
-    built = subprocess.run(
-        [*build, "--message-format", "json"],
-        cwd=project.ROOT,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    program = executable(built.stdout)
-    threads = torch.get_num_threads()
-    print(f"torch {torch.__version__}, {threads} threads; median of {arguments.rounds} rounds\n")
-    print("| samples per second | PyTorch | mnist_kit | ratio |\n|---|---:|---:|---:|", flush=True)
-    for name, make, batch_size, steps in STEPS:
-        if not arguments.only or name in arguments.only:
-            row = f"{name}, training step, batch of {batch_size}"
-            ours = [program, "train", name, str(batch_size), str(steps)]
-            compare(row, ours, lambda: train(make, batch_size, steps), arguments.rounds)
-    if not arguments.only or "augment" in arguments.only:
-        ours = [program, "augment", "1000", "20"]
-        compare("augmentation of lesson 4", ours, augment, arguments.rounds)
+    names = arguments.only or list(ROWS)
+    if unknown := [name for name in names if name not in ROWS]:
+        raise project.Problem(f"There is no row {unknown[0]}. Rows: {', '.join(ROWS)}")
+    if not arguments.table:
+        if "MNIST_KIT_DATA" not in os.environ:
+            raise project.Problem("Set MNIST_KIT_DATA to a folder with the four files of MNIST.")
+        program = project.built("lessons", "bench", "--bench", "lessons")
+        for name in names:
+            programs = {KIT: program} | ({OTHER: arguments.against} if arguments.against else {})
+            rounds = arguments.rounds or ROWS[name].rounds
+            measured = measure(name, programs, arguments.threads, rounds)
+            project.save(FOLDER / f"{name}.json", json.dumps(measured, indent=1))
+    files = [FOLDER / f"{name}.json" for name in ROWS]
+    print(table({file.stem: json.loads(file.read_text()) for file in files if file.exists()}))
     return 0
 
 
-def executable(messages: str) -> str:
-    """Finds the path of the benchmark in cargo's messages."""
-    for line in messages.splitlines():
-        message = json.loads(line)
-        if message.get("executable") and message["target"]["name"] == "speed":
-            return message["executable"]
-    raise project.Problem("cargo has built no benchmark named speed: see mnist_kit/Cargo.toml")
+class Side:
+    """A process that runs a round whenever it is sent a line."""
+
+    def __init__(self, command: list[str], threads: int, announces: bool):
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        self.command = command
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        self.announces = announces
+        self.operations = None
+        self.rates: list[float] = []
+        self.samples = 0
+
+    def answer(self) -> dict:
+        """Reads one line of the process."""
+        line = self.process.stdout.readline()
+        if not line:
+            raise project.Problem(f"{' '.join(self.command)} ended with {self.process.wait()}.")
+        return json.loads(line)
+
+    def wait(self) -> None:
+        """Waits until the process has loaded its data, and reads its announcement if it makes one."""
+        if self.announces:
+            self.operations = self.answer()["flops"]
+
+    def round(self) -> float:
+        """Runs a round and returns its samples per second."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        answer = self.answer()
+        self.samples = answer["samples"]
+        return answer["samples"] / answer["seconds"]
+
+    def result(self) -> dict:
+        """Returns what was measured. The memory is the largest that was resident so far."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        return {
+            "rates": self.rates,
+            "peak_mb": round(int(peak.split()[1]) / MEGABYTE),
+            "samples": self.samples,
+            "flops": self.operations,
+        }
+
+    def close(self) -> None:
+        """Ends the process."""
+        self.process.kill()
+        self.process.communicate()
 
 
-def compare(row: str, ours: list[str], theirs, rounds: int) -> None:
-    """Runs both programs in turns and prints a row of the table."""
-    rates: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        rates[0].append(theirs())
-        answer = subprocess.run(ours, check=True, capture_output=True, text=True).stdout
-        rates[1].append(float(answer))
-    torch_rate, kit_rate = (statistics.median(rate) for rate in rates)
-    ratio = kit_rate / torch_rate
-    print(f"| {row} | {torch_rate:,.0f} | {kit_rate:,.0f} | {ratio:.2f} |", flush=True)
+def measure(name: str, programs: dict[str, str], threads: int, rounds: int) -> dict:
+    """Measures one row: a round of each side to warm up, then rounds in turns."""
+    row, worker = ROWS[name], str(project.ROOT / "tools" / "bench_pytorch.py")
+    images = str(row.images)
+    sides: dict[str, Side] = {}
+    try:
+        for label, program in programs.items():
+            sides[label] = Side([program, name, images], threads, announces=False)
+        for side in (SOURCE, EAGER, COMPILED, MATMUL):
+            command = [sys.executable, worker, name, side, images]
+            sides[side] = Side(command, threads, announces=True)
+        for side in sides.values():
+            side.wait()
+        for side in sides.values():
+            side.round()
+        for number in range(rounds):
+            for label, side in sides.items():
+                side.rates.append(side.round())
+                print(f"{name}, round {number + 1}, {label}: {side.rates[-1]:,.1f}/s", file=sys.stderr)
+        measured = {label: side.result() for label, side in sides.items()}
+    finally:
+        for side in sides.values():
+            side.close()
+    return {"conditions": conditions(threads), "sides": measured}
 
 
-def train(make, batch_size: int, steps: int) -> float:
-    """Measures PyTorch's training step, in samples per second."""
-    torch.manual_seed(1)
-    model = make().train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    images, labels = torch.rand(batch_size, 1, 28, 28), torch.arange(batch_size) % 10
-
-    def step() -> None:
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(images), labels).backward()
-        optimizer.step()
-
-    return batch_size / median_seconds(step, steps)
+def conditions(threads: int) -> str:
+    """Describes the machine, the versions and the day."""
+    info = Path("/proc/cpuinfo").read_text().splitlines()
+    name = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "?")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = f"torch {torch.__version__}, {project.output_of('rustc', '--version', cwd=project.ROOT)}"
+    return (
+        f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, {threads} threads; {versions}; "
+        f"{datetime.date.today()}"
+    )
 
 
-def augment() -> float:
-    """Measures torchvision's augmentation, image by image, in samples per second."""
-    from PIL import Image
-    from torchvision import transforms
-
-    pipeline = transforms.Compose([
-        transforms.RandomRotation(10),
-        transforms.RandomAffine(0, shear=10, scale=(0.8, 1.2)),
-        transforms.ToTensor(),
-        transforms.Normalize((0.5,), (0.5,)),
-    ])
-    pixels = torch.randint(0, 256, (1000, 28, 28), dtype=torch.uint8).numpy()
-    images = [Image.fromarray(image) for image in pixels]
-
-    def run() -> None:
-        torch.stack([pipeline(image) for image in images])
-
-    return len(images) / median_seconds(run, 5)
+def fastest(sides: dict[str, dict]) -> str:
+    """Names the faster one of PyTorch with and without `torch.compile`."""
+    return max((EAGER, COMPILED), key=lambda side: statistics.median(sides[side]["rates"]))
 
 
-def median_seconds(step, rounds: int) -> float:
-    """Measures the median time of a call, after a few calls to warm up."""
-    seconds = []
-    for _ in range(WARM_UP + rounds):
-        started = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[WARM_UP:])
+def share(sides: dict[str, dict]) -> float | None:
+    """Returns the kit's operations per second as a fraction of those of matrix products."""
+    operations, samples = sides[EAGER]["flops"], sides[KIT]["samples"]
+    if operations is None:
+        return None
+    rate = statistics.median(sides[KIT]["rates"]) / samples * operations
+    return rate / (statistics.median(sides[MATMUL]["rates"]) * sides[MATMUL]["flops"])
+
+
+def table(rows: dict[str, dict]) -> str:
+    """Formats the measurements as Markdown."""
+    lines = [
+        "| samples per second: median (range) | source's pipeline (a) | fastest PyTorch (b) | mnist_kit "
+        "| ÷ (a) | ÷ (b) | memory, MB: (a) / (b) / kit | of matrix products |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in rows.items():
+        sides = row["sides"]
+        fast = fastest(sides)
+        kit, source, best = (sides[side]["rates"] for side in (KIT, SOURCE, fast))
+        part = share(sides)
+        cells = [
+            ROWS[name].title,
+            spread(source),
+            f"{spread(best)}{', compiled' if fast == COMPILED else ''}",
+            spread(kit),
+            f"{statistics.median(kit) / statistics.median(source):.2f}",
+            f"{statistics.median(kit) / statistics.median(best):.2f}",
+            " / ".join(f"{sides[side]['peak_mb']:,}" for side in (SOURCE, fast, KIT)),
+            "–" if part is None else f"{100 * part:.0f} %",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    # Rows may have been measured on several days.
+    found = sorted({row["conditions"] for row in rows.values()})
+    return "\n".join([*lines, "", *found])
+
+
+def spread(rates: list[float]) -> str:
+    """Formats the median and the range of a side's rates."""
+    digits = 1 if statistics.median(rates) < 1000 else 0
+    low, middle, high = (f"{rate:,.{digits}f}" for rate in (min(rates), statistics.median(rates), max(rates)))
+    return f"{middle} ({low}–{high})"
 
 
 if __name__ == "__main__":

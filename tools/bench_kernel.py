@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
+import analyzer
 import kernel
 import project
 import template
@@ -90,7 +91,7 @@ def main() -> None:
     parser.add_argument(
         "--ours-only", action="store_true", help="skip the plain kernel, which takes minutes"
     )
-    # What this program starts for the kernel without the companion.
+    # This program starts these for the kernel without the companion.
     parser.add_argument("--bare", metavar="CONNECTION_FILE", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.bare:
@@ -107,7 +108,8 @@ def become_bare(connection_file: str) -> None:
     folder, lock = kernel.claim()
     kernel.fill(folder)
     kernel.guard(folder, lock)
-    variables = template.environment_variables() | {"EVCXR_TMPDIR": str(folder)}
+    variables = template.environment_variables() | analyzer.variables(template.TOOLCHAIN)
+    variables |= {"EVCXR_TMPDIR": str(folder)}
     evcxr = str(project.evcxr())
     os.execve(evcxr, [evcxr, "--control_file", connection_file], variables)
 

@@ -32,7 +32,8 @@ def main() -> int:
     percent = accuracy(executed)
     if percent is None:
         raise project.Problem(
-            f"{notebook} ran, but no cell printed the line `Final test accuracy: … %`."
+            f"{notebook} ran, but no cell printed the line `Final test accuracy: … %` or a table "
+            "with the row `test accuracy`."
         )
     print(f"\nTest accuracy: {percent}")
     print(f"Notebook:      {executed}")
@@ -43,14 +44,21 @@ def main() -> int:
 
 
 def accuracy(notebook: Path) -> str | None:
-    """Finds the percentage in the last line `Final test accuracy: …` of a notebook's outputs."""
-    found = None
-    for cell in nbformat.read(notebook, as_version=4).cells:
-        for output in cell.get("outputs", []):
-            text = output.get("text") or output.get("data", {}).get("text/plain", "")
-            for match in re.finditer(r"Final test accuracy:\s*([\d.]+\s*%)", text):
-                found = match[1]
-    return found
+    """Finds the test accuracy in a notebook's outputs.
+
+    It is in the last line `Final test accuracy: …`, or else in the last column of the row
+    `test accuracy` of a table of results.
+    """
+    for line in (r"Final test accuracy:\s*([\d.]+\s*%)", r"^test accuracy .*?([\d.]+\s*%)$"):
+        found = None
+        for cell in nbformat.read(notebook, as_version=4).cells:
+            for output in cell.get("outputs", []):
+                text = output.get("text") or output.get("data", {}).get("text/plain", "")
+                for match in re.finditer(line, text, re.MULTILINE):
+                    found = match[1]
+        if found:
+            return found
+    return None
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+import analyzer
 import project
 import standby
 import template
@@ -64,7 +65,7 @@ def start(mode: str, place: str) -> NoReturn:
         if fresh:
             template.copy_to(folder)
     guard(folder, lock)
-    variables = template.environment_variables() | {
+    variables = template.environment_variables() | analyzer.variables(template.TOOLCHAIN) | {
         "EVCXR_TMPDIR": str(folder),
         # The companion hands this descriptor to evcxr: see `belongs_to`.
         "MNIST_KIT_KERNEL_LOCK": str(lock),
@@ -140,7 +141,23 @@ def end(folder: Path) -> None:
             except OSError:
                 pass
         time.sleep(0.05)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Removes a kernel's folder as far as that is possible.
+
+    The lock file goes last, so that the next kernel to start goes on where this process was killed.
+    """
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != "alive":
+                path.unlink()
+        if [path.name for path in folder.iterdir()] == ["alive"]:
+            (folder / "alive").unlink()
+        folder.rmdir()
 
 
 def belongs_to(pid: int, folder: Path) -> bool:
@@ -171,12 +188,20 @@ def environment_of(pid: int) -> list[bytes]:
 
 
 def sweep() -> None:
-    """Removes the folders whose kernel and guard were both killed, if their locks can be trusted."""
+    """Removes the folders whose kernel and guard were both killed, if their locks can be trusted.
+
+    The caller holds the lock of a start, so a folder that is still empty belongs to nobody.
+    """
     if not template.LIVE.exists() or not has_trusted_locks(template.LIVE):
         return
     for folder in template.LIVE.iterdir():
-        if (folder / "alive").exists() and not has_owner(folder):
-            end(folder)
+        if (folder / "alive").exists():
+            if not has_owner(folder):
+                end(folder)
+        elif folder.is_dir():
+            # Refused unless it is empty.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def has_trusted_locks(folder: Path) -> bool:

@@ -5,6 +5,9 @@ Imports the standard library only, because it runs before anything is installed.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import functools
 import json
 import os
@@ -41,6 +44,11 @@ LINKER_REMEDY = (
     "Notebooks work. For the program `mnist`, use lld, Rust's default linker, or run `MNIST_KIT_CUDA=1 make setup`"
 )
 
+# The beginning of the name of a file that is being written, also in the crate's files.rs.
+PARTIAL = ".partial-"
+# Errors of a disk that is full, read-only or damaged.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
 
 class Problem(Exception):
     """An error that the user can fix. It is printed without a traceback."""
@@ -62,16 +70,73 @@ def output_of(*command: str | Path, **options) -> str | None:
 
 
 def save(path: Path, text: str) -> None:
-    """Writes a file under a temporary name and renames it, so that nobody reads half of it."""
+    """Writes a file as a whole or not at all, even if the process is killed or the power fails.
+
+    Removes what a writer that was killed has left in the folder.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    remove_leftovers(path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=PARTIAL, dir=path.parent)
+    temporary = Path(name)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            # Tells others that the writer lives; some file systems have no locks.
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Temporary files are private by default.
+            os.fchmod(descriptor, 0o666 & ~umask())
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+            temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the unfinished files of writers that have ended, as far as that is possible."""
+    for path in folder.glob(PARTIAL + "*"):
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until the names of the files in a folder are on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def umask() -> int:
+    """Returns the permissions that new files do not get."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def program() -> Path:
     """Returns the path of the release build of the program `mnist`, which may not exist yet."""
     return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "mnist"
+
+
+def built(name: str, command: str, *options: str) -> str:
+    """Builds a benchmark or a test of the crate with cargo, and returns the path of its program."""
+    build = ["cargo", command, "--locked", "-p", "mnist_kit", "--no-run", *options]
+    # cargo's progress goes to stderr, where the user sees it.
+    done = subprocess.run(
+        [*build, "--message-format", "json"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    )
+    for line in done.stdout.splitlines():
+        message = json.loads(line)
+        if message.get("executable") and message["target"]["name"] == name:
+            return message["executable"]
+    raise Problem(f"cargo has built no program named {name}: see mnist_kit/Cargo.toml")
 
 
 def lock_file(packages: str) -> Path:
@@ -275,6 +340,17 @@ def kernelspec() -> Path:
     return environment() / "share" / "jupyter" / "kernels" / KERNEL_NAME
 
 
+def installed_kernel() -> dict:
+    """Returns what the kernelspec adds in an installation (install.py): its own Rust and crates.
+
+    Jupyter replaces `${PATH}` when a kernel starts.
+    """
+    rust, cargo = ROOT / "rust", ROOT / "cargo"
+    if not rust.exists():
+        return {}
+    return {"env": {"PATH": f"{rust}/bin:{cargo}/bin:${{PATH}}", "CARGO_HOME": str(cargo)}}
+
+
 def skipped() -> set[str]:
     """Reads MNIST_KIT_SKIP, the comma-separated list of inputs that tests may do without."""
     listed = os.environ.get("MNIST_KIT_SKIP", "").split(",")
@@ -300,6 +376,15 @@ def missing_inputs() -> dict[str, str]:
     return remedies
 
 
+def disk_problem(error: OSError) -> str | None:
+    """Returns the line that says what the disk refused, or None for another error."""
+    # shutil collects the errors of a copied folder.
+    several = isinstance(error, shutil.Error) and isinstance(error.args[0], list)
+    causes = [str(reason) for *_, reason in error.args[0]] if several else [str(error)]
+    marks = [f"[Errno {number}]" for number in DISK_ERRORS]
+    return next((cause for cause in causes if any(mark in cause for mark in marks)), None)
+
+
 def main(action) -> None:
     """Runs a tool's main function and exits with its code, or with the message of a Problem."""
     try:
@@ -308,6 +393,11 @@ def main(action) -> None:
         sys.exit(f"\n{problem}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        cause = disk_problem(error)
+        if cause is None:
+            raise
+        sys.exit(f"\n{cause}\nMake room on the disk, or see that it can be written to. Then repeat the command.")
     except subprocess.CalledProcessError as failed:
         command = shutil.which(failed.cmd[0]) or failed.cmd[0]
         sys.exit(f"\n{command} failed with exit code {failed.returncode}.")

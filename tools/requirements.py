@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import environments
 import project
 from setup_project import find_uv, run
 
@@ -14,6 +15,9 @@ def main() -> None:
     compile_set(project.DEV)
     compile_set(project.LEARNER, "-c", complete)
     compile_set(project.LIBTORCH_CUDA, "-c", complete)
+    # Environments of their own, with the versions of the others where they need the same packages.
+    for environment in environments.ALL:
+        compile_set(environment.packages, "-c", complete)
     # Without its dependencies: see the comment in the file.
     compile_set(project.LIBTORCH_CPU, "--no-deps", "-c", complete)
 

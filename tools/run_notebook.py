@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -18,10 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 import project
-
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# What a carriage return in the middle of a line overwrites.
-OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\n])")
+from terminal import COLOUR, OVERWRITTEN
 
 
 class CellFailed(Exception):

@@ -29,7 +29,7 @@ class Step:
     minutes: int = 0
 
 
-# What `announce` adds to the first line of a step that has work to do.
+# `announce` adds this to the first line of a step that has work to do.
 estimate = ""
 
 
@@ -306,7 +306,7 @@ def kernelspec() -> str:
         "language": "rust",
         # evcxr handles interrupt messages; a signal would end it.
         "interrupt_mode": "message",
-    }
+    } | project.installed_kernel()
     file = folder / "kernel.json"
     try:
         if json.loads(file.read_text()) == wanted:

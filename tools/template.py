@@ -5,6 +5,7 @@
     config/evcxr.toml    settings of evcxr, and the code that it runs before the first cell
     template/            the package of a cell, as evcxr writes it, compiled
     library/             sources of the standard library, for the types of variables
+    toolchain/           what rust-analyzer takes for the toolchain (see analyzer.py)
     lock                 locked while the template is checked, built or copied
 It is written by its owner and can be read by every user. The copies for running kernels are in the
 cache of the user who runs them (see kernel.py).
@@ -24,6 +25,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import analyzer
 import project
 
 FOLDER = project.BUILD / "kernel"
@@ -32,6 +34,7 @@ FINGERPRINT = TEMPLATE / "fingerprint.json"
 # Size, modification time and inode of every file of the template.
 MANIFEST = TEMPLATE / "manifest.json"
 RUST_SOURCES = FOLDER / "library"
+TOOLCHAIN = FOLDER / "toolchain"
 USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 # The folders of this user's running kernels. Checkouts differ in their settings for cargo.
 CHECKOUT = hashlib.sha256(str(project.ROOT).encode()).hexdigest()[:16]
@@ -206,7 +209,7 @@ def about(path: Path) -> list[int]:
 def seal() -> None:
     """Makes the template readable for all users and writable for its owner; records its files."""
     manifest = {}
-    parts = (FOLDER / ".cargo", FOLDER / "config", RUST_SOURCES, TEMPLATE)
+    parts = (FOLDER / ".cargo", FOLDER / "config", RUST_SOURCES, TOOLCHAIN, TEMPLATE)
     inside = [path for part in parts if part.exists() for path in (part, *part.rglob("*"))]
     for path in (project.BUILD, FOLDER, *inside):
         if path.is_symlink():
@@ -292,6 +295,9 @@ def ensure(say=print) -> bool:
     write(FOLDER / ".cargo" / "config.toml", CARGO_CONFIG)
     evcxr_toml = EVCXR_TOML.format(opt_level=OPT_LEVEL, kit=project.KIT)
     write(FOLDER / "config" / "evcxr.toml", evcxr_toml)
+    toolchain = project.toolchain_bin()
+    if toolchain:
+        analyzer.write_toolchain(TOOLCHAIN, toolchain.parent)
     wanted, found = wanted_fingerprint(), found_fingerprint()
     has_sources = project.rust_library() is not None
     if found.get("base") != wanted["base"] or RUST_SOURCES.exists() != has_sources:
@@ -355,11 +361,16 @@ def copy_to(folder: Path) -> None:
     linker replace such a file instead of rewriting it (.rmeta files are rewritten). All other files
     are copied, and so is mnist_kit, which a developer may change while a kernel runs. The copies
     take no space on a file system that shares blocks. Where a hard link is refused (another file
-    system, another user's file, too many links), the file is copied.
+    system, another user's file, too many links), the file is copied. A template that is mounted
+    read-only, as in the sandbox of submissions, cannot change, and a symbolic link does.
     """
+    read_only = os.statvfs(TEMPLATE).f_flag & os.ST_RDONLY
 
     def copy(source: str, target: str) -> None:
         if is_settled(Path(source)):
+            if read_only:
+                os.symlink(source, target)
+                return
             try:
                 os.link(source, target)
                 return

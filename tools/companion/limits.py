@@ -37,10 +37,10 @@ class Limit:
 
     @property
     def reached(self) -> bool:
-        """Whether nothing more is shown."""
+        """True if nothing more is shown."""
         return self.received > MOST
 
     @property
     def endless(self) -> bool:
-        """Whether the cell has to be stopped."""
+        """True if the cell has to be stopped."""
         return max(self.received, self.printed) > 2 * MOST

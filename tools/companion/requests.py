@@ -1,4 +1,4 @@
-"""What Jupyter asks for."""
+"""Requests of Jupyter."""
 
 from __future__ import annotations
 

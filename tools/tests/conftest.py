@@ -10,6 +10,15 @@ TOOLS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOOLS))
 
 import project
+import template
+
+
+@pytest.fixture(scope="module", autouse=True)
+def template_stays_fresh():
+    """Names the tests that change the kernel template, so that the next kernel would compile it again."""
+    before = template.state()
+    yield
+    assert template.state() in (before, "fresh")
 
 
 def require(name):

@@ -1,6 +1,7 @@
 """The check of the recorded notebooks finds what does not belong together."""
 
 import json
+import re
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -76,6 +77,14 @@ def test_a_figure_may_divide_a_log():
     assert check_notebooks.findings(notebook(cell)) == []
 
 
+def test_a_figure_that_was_shown_as_text_is_found():
+    shown = {"text/plain": "Confusion matrix", "image/png": ""}
+    debug = {"text/plain": 'Figure { title: Some("Confusion matrix"), .. }'}
+    outputs = [new_output("execute_result", data=data, execution_count=1) for data in (shown, debug)]
+    (finding,) = check_notebooks.findings(notebook(code("figure.title(text)", 1, *outputs)))
+    assert finding.startswith("cell 1: it shows the text of a figure")
+
+
 def test_an_error_is_found_where_no_cell_announces_it():
     error = new_output("error", ename="Panic", evalue="index out of bounds", traceback=[])
     failed = code("a[7]", 1, error)
@@ -149,3 +158,17 @@ def test_the_notebooks_of_the_project_are_as_recorded():
     assert set(check_notebooks.TO_BE_RECORDED) <= set(names)
     assert check_notebooks.NOTEBOOKS == project.ROOT / "notebooks"
     assert check_notebooks.main() == 0
+
+
+@pytest.mark.parametrize("path", sorted(check_notebooks.NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_every_lesson_ends_with_summary_questions_and_exercises(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    prose = "\n".join(
+        check_notebooks.text_of(cell["source"]) for _, cell in check_notebooks.cells_of(notebook, "markdown")
+    )
+    parts = re.split(r"^## (Summary|Check yourself|Exercises)$", prose, flags=re.MULTILINE)
+    assert parts[1::2] == ["Summary", "Check yourself", "Exercises"]
+    assert re.search(r"^#+ .*program", parts[0], re.MULTILINE), "how to run it from the shell"
+    questions, exercises = parts[4], parts[6]
+    assert questions.count("<details>") == 5
+    assert exercises.count("<details>") >= 4

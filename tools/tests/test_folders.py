@@ -72,6 +72,16 @@ def test_where_links_are_refused_files_are_copied(code, built, tmp_path, monkeyp
     assert not (tmp_path / "copy" / LIBRARY).samefile(built / LIBRARY)
 
 
+def test_a_template_that_cannot_change_is_linked_by_name(built, tmp_path, monkeypatch):
+    class ReadOnly:
+        f_flag = os.ST_RDONLY
+
+    monkeypatch.setattr(os, "statvfs", lambda path: ReadOnly)
+    template.copy_to(tmp_path / "copy")
+    assert (tmp_path / "copy" / LIBRARY).readlink() == built / LIBRARY
+    assert not (tmp_path / "copy" / OURS).is_symlink()
+
+
 def test_a_full_disk_is_not_mistaken_for_a_refused_link(built, tmp_path, monkeypatch):
     def full(source, target):
         raise OSError(errno.ENOSPC, "no space")
@@ -135,10 +145,26 @@ def test_where_locks_cannot_be_trusted_nothing_is_deleted(built, monkeypatch):
         patch.setattr(fcntl, "flock", no_locks)
         kernel.sweep()
     assert folder.exists()
-    # A folder in which nobody has put a lock yet stays as well.
-    (folder / "alive").unlink()
+    # A folder with files and without a lock stays as well.
+    (folder / "alive").rename(folder / "file")
     kernel.sweep()
     assert folder.exists()
+
+
+def test_a_start_that_is_killed_early_or_a_removal_that_is_killed_late_leaves_nothing(built):
+    empty, lock = kernel.claim()
+    os.close(lock)
+    (empty / "alive").unlink()
+    other, lock = kernel.claim()
+    os.close(lock)
+    assert not empty.exists() and other.exists()
+    # Where a file cannot be removed, the lock file stays for the next attempt.
+    (other / "target").mkdir()
+    (other / "target" / "file").write_text("kept")
+    (other / "target").chmod(0o500)
+    removable = os.geteuid() == 0
+    kernel.remove(other)
+    assert other.exists() != removable and (removable or (other / "alive").exists())
 
 
 def test_a_process_with_an_empty_environment_ends_with_its_kernel(built):

@@ -4,9 +4,11 @@ import re
 
 import pytest
 
+import environments
 import project
 
 SETS = (project.LEARNER, project.LIBTORCH_CPU, project.LIBTORCH_CUDA, project.DEV)
+OWN = [environment.packages for environment in environments.ALL]
 
 
 def locked(packages):
@@ -22,14 +24,14 @@ def normal(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize("packages", SETS)
+@pytest.mark.parametrize("packages", [*SETS, *OWN])
 def test_every_package_has_a_version_and_hashes(packages):
     for name, versions in locked(packages).items():
         for version, hashes in versions:
             assert hashes, f"{name} {version} has no hash"
 
 
-@pytest.mark.parametrize("packages", SETS)
+@pytest.mark.parametrize("packages", [*SETS, *OWN])
 def test_the_lock_file_follows_the_direct_requirements(packages):
     found = locked(packages)
     for name, version in project.pins(packages).items():
@@ -41,6 +43,14 @@ def test_all_sets_agree_on_versions():
     for packages in SETS:
         for name, versions in locked(packages).items():
             assert versions == complete[name]
+
+
+def test_nbgrader_has_the_kernels_version_of_jupyter():
+    classroom = environments.CLASSROOM.packages
+    common = locked(classroom).keys() & locked(project.LEARNER).keys()
+    assert "jupyter-client" in common
+    for name in common:
+        assert locked(classroom)[name] == locked(project.LEARNER)[name]
 
 
 def test_a_learner_needs_neither_pytorch_nor_what_tests_compare_with():
@@ -56,7 +66,7 @@ def test_conda_installs_the_same_packages():
 
 
 def test_no_requirement_names_a_host():
-    files = [project.lock_file(packages) for packages in SETS]
+    files = [project.lock_file(packages) for packages in [*SETS, *OWN]]
     files += [file.with_suffix(".in") for file in files]
     for file in (*files, project.ROOT / "environment.yml"):
         text = file.read_text()

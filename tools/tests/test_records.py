@@ -5,9 +5,10 @@ import re
 
 import pytest
 
+import bench_fast
 import results
 
-FILES = sorted(results.RECORDS.glob("*"))
+FILES = sorted(set(results.RECORDS.glob("*")) - {bench_fast.RECORD})
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
@@ -24,3 +25,11 @@ def test_a_record_is_a_whole_run_of_the_model_and_seed_in_its_name(path):
         lines = re.findall(r"^Epoch (\d+)/", log, re.MULTILINE)
         # An epoch may stand there twice if the run was interrupted before its checkpoint.
         assert [int(line) for line in dict.fromkeys(lines)] == epochs
+
+
+def test_the_comparison_has_thirty_seeds_of_both_programs():
+    record = json.loads(bench_fast.RECORD.read_text(encoding="utf-8"))
+    assert re.fullmatch(r"[0-9a-f]{7,}", record["commit"])
+    for program in ("mnist_kit", "PyTorch"):
+        seeds = [run["seed"] for run in record["runs"] if run["program"] == program]
+        assert seeds == list(range(1, 31)), program

@@ -7,10 +7,12 @@ import json
 import math
 import subprocess
 
+import nbformat
 import pytest
 from playwright.sync_api import expect
 
 import project
+import run_notebook
 from notebook import SCREENSHOTS
 
 # Drawings as strokes through points, in fractions of the pad.
@@ -174,4 +176,22 @@ def test_a_still_picture_stands_where_scripts_do_not_run(file, browser):
     expect(picture).to_be_visible()
     expect(page.get_by_text("Run this cell to draw a digit of your own here.")).to_be_visible()
     page.screenshot(path=SCREENSHOTS / f"pad-{file.stem}-still.png")
+    context.close()
+
+
+def test_the_pad_works_in_an_exported_report(browser, tmp_path):
+    lesson = nbformat.read(project.ROOT / "notebooks" / "01_mlp.ipynb", as_version=4)
+    report = tmp_path / "report.html"
+    report.write_text(run_notebook.html_of(lesson, None), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 1000, "height": 760}, offline=True)
+    page = context.new_page()
+    page.goto(report.as_uri())
+    page.locator(SURFACE).scroll_into_view_if_needed()
+    box = page.locator(SURFACE).bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 20, steps=12)
+    page.mouse.up()
+    expect(page.locator(".mnist-kit-pad .answer")).to_contain_text("Prediction: ")
+    page.locator(".mnist-kit-pad").screenshot(path=SCREENSHOTS / "pad-report.png")
     context.close()

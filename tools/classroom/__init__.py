@@ -1,0 +1,1 @@
+"""Assignments: student versions, sandboxed grading, feedback."""

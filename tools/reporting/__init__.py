@@ -1,0 +1,1 @@
+"""Reports: a notebook as PDF and as a web page, and its figures as files."""
