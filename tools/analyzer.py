@@ -3,57 +3,20 @@
 evcxr has rust-analyzer in it, which finds the types of a cell's variables. It asks
 `cargo metadata` for all packages and reads them: with 150 packages that takes a gigabyte of memory,
 and half of the time of a cell. Nearly all of them are hidden inside mnist_kit. So rust-analyzer is
-given a toolchain whose cargo leaves them out of that answer; cells are compiled with all of them.
+given a toolchain (toolchain.py) whose cargo leaves them out of that answer; cells are compiled with
+all of them.
 """
 
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 KIT = "mnist_kit"
 # The crates that are visible through mnist_kit: its re-exports, and the crates that their types
 # come from.
 SHOWN = {KIT, "anyhow", "image", "plotters", "plotters-backend", "serde_json", "tch"}
-
-# rust-analyzer, and nobody else in a kernel, asks for the packages of one platform.
-CARGO = """\
-#!/bin/sh
-case "$*" in
-    *--no-deps*) ;;
-    "metadata "*--filter-platform*) exec {python} {this} {cargo} "$@" ;;
-esac
-exec {cargo} "$@"
-"""
-
-
-def write_toolchain(folder: Path, toolchain: Path) -> None:
-    """Makes a toolchain whose cargo is the one of `toolchain` but for rust-analyzer's question."""
-    (folder / "bin").mkdir(parents=True, exist_ok=True)
-    cargo = toolchain / "bin" / "cargo"
-    words = {"python": sys.executable, "this": Path(__file__).resolve(), "cargo": cargo}
-    text = CARGO.format(**{name: shlex.quote(str(word)) for name, word in words.items()})
-    script = folder / "bin" / "cargo"
-    if not script.exists() or script.read_text() != text:
-        script.write_text(text)
-    script.chmod(0o755)
-    for link, target in (("bin/rustc", toolchain / "bin" / "rustc"), ("lib", toolchain / "lib")):
-        if not (folder / link).exists() or (folder / link).readlink() != target:
-            (folder / link).unlink(missing_ok=True)
-            (folder / link).symlink_to(target)
-
-
-def variables(folder: Path) -> dict[str, str]:
-    """Returns the variables by which rust-analyzer finds the toolchain in `folder`.
-
-    It runs rustup's cargo where there is one, which goes by the first, and else goes by the second.
-    Without the toolchain, as in a checkout that was set up before it existed, there are none.
-    """
-    cargo = folder / "bin" / "cargo"
-    return {"RUSTUP_TOOLCHAIN": str(folder), "CARGO": str(cargo)} if cargo.exists() else {}
 
 
 def pruned(metadata: dict) -> dict:

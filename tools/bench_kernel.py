@@ -17,7 +17,6 @@ from tempfile import TemporaryDirectory
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
-import analyzer
 import kernel
 import project
 import template
@@ -108,8 +107,7 @@ def become_bare(connection_file: str) -> None:
     folder, lock = kernel.claim()
     kernel.fill(folder)
     kernel.guard(folder, lock)
-    variables = template.environment_variables() | analyzer.variables(template.TOOLCHAIN)
-    variables |= {"EVCXR_TMPDIR": str(folder)}
+    variables = template.kernel_variables() | {"EVCXR_TMPDIR": str(folder)}
     evcxr = str(project.evcxr())
     os.execve(evcxr, [evcxr, "--control_file", connection_file], variables)
 

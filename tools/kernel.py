@@ -20,7 +20,6 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-import analyzer
 import project
 import standby
 import template
@@ -65,7 +64,7 @@ def start(mode: str, place: str) -> NoReturn:
         if fresh:
             template.copy_to(folder)
     guard(folder, lock)
-    variables = template.environment_variables() | analyzer.variables(template.TOOLCHAIN) | {
+    variables = template.kernel_variables() | {
         "EVCXR_TMPDIR": str(folder),
         # The companion hands this descriptor to evcxr: see `belongs_to`.
         "MNIST_KIT_KERNEL_LOCK": str(lock),

@@ -5,7 +5,7 @@
     config/evcxr.toml    settings of evcxr, and the code that it runs before the first cell
     template/            the package of a cell, as evcxr writes it, compiled
     library/             sources of the standard library, for the types of variables
-    toolchain/           what rust-analyzer takes for the toolchain (see analyzer.py)
+    toolchain/           the toolchain of kernels (see toolchain.py)
     lock                 locked while the template is checked, built or copied
 It is written by its owner and can be read by every user. The copies for running kernels are in the
 cache of the user who runs them (see kernel.py).
@@ -25,8 +25,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import analyzer
 import project
+import toolchain
 
 FOLDER = project.BUILD / "kernel"
 TEMPLATE = FOLDER / "template"
@@ -114,16 +114,16 @@ def environment_variables() -> dict[str, str]:
     variables = dict(os.environ)
     libtorch = project.LIBTORCH.resolve()
     libraries = [str(libtorch / "lib"), variables.get("LD_LIBRARY_PATH", "")]
-    toolchain = project.toolchain_bin()
-    if toolchain:
+    rust = project.toolchain_bin()
+    if rust:
         # evcxr loads a cell from the folder above the one that rustc computes its run path for, so
         # cells do not find Rust's standard library where both lie in the user's home.
-        library = toolchain.parent / "lib" / "rustlib" / project.host() / "lib"
+        library = rust.parent / "lib" / "rustlib" / project.host() / "lib"
         libraries.insert(1, str(library))
     variables.update(
         LIBTORCH=str(libtorch),
         LD_LIBRARY_PATH=":".join(filter(None, libraries)),
-        PATH=f"{project.toolchain_bin()}:{variables.get('PATH', '')}",
+        PATH=f"{rust}:{variables.get('PATH', '')}",
         # evcxr turns backtraces on, and errors in a notebook would include them.
         RUST_LIB_BACKTRACE="0",
         EVCXR_CONFIG_DIR=str(FOLDER / "config"),
@@ -131,6 +131,12 @@ def environment_variables() -> dict[str, str]:
     if RUST_SOURCES.exists():
         variables["RUST_SRC_PATH"] = str(RUST_SOURCES)
     return variables
+
+
+def kernel_variables() -> dict[str, str]:
+    """Returns the environment of a kernel, whose cells are compiled with the toolchain in TOOLCHAIN."""
+    variables = environment_variables()
+    return variables | toolchain.variables(TOOLCHAIN, variables["PATH"])
 
 
 def rustflags(path: str) -> str:
@@ -295,9 +301,9 @@ def ensure(say=print) -> bool:
     write(FOLDER / ".cargo" / "config.toml", CARGO_CONFIG)
     evcxr_toml = EVCXR_TOML.format(opt_level=OPT_LEVEL, kit=project.KIT)
     write(FOLDER / "config" / "evcxr.toml", evcxr_toml)
-    toolchain = project.toolchain_bin()
-    if toolchain:
-        analyzer.write_toolchain(TOOLCHAIN, toolchain.parent)
+    rust = project.toolchain_bin()
+    if rust:
+        toolchain.write(TOOLCHAIN, rust.parent)
     wanted, found = wanted_fingerprint(), found_fingerprint()
     has_sources = project.rust_library() is not None
     if found.get("base") != wanted["base"] or RUST_SOURCES.exists() != has_sources:

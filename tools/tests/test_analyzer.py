@@ -73,11 +73,11 @@ def test_only_the_question_of_rust_analyzer_gets_another_answer(kernel):
 
 
 def test_rust_analyzer_in_the_kernel_asks_this_cargo(kernel):
-    variables = analyzer.variables(template.TOOLCHAIN)
+    variables = template.kernel_variables()
     cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     proxy = cargo_home / "bin" / "cargo"
     cargo = str(proxy) if proxy.exists() else variables["CARGO"]
-    names = asked(kernel, cargo, of_platform=True, env=os.environ | variables)
+    names = asked(kernel, cargo, of_platform=True, env=variables)
     assert "ureq" not in names and "tch" in names
 
 
