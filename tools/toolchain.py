@@ -12,7 +12,6 @@ notebook with a crate of its own in some folder, whose sources may change.
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 
 import project
@@ -85,7 +84,7 @@ def write(folder: Path, toolchain: Path) -> None:
     """Makes a toolchain in `folder` with the scripts; all else comes from `toolchain`."""
     (folder / "bin").mkdir(parents=True, exist_ok=True)
     words = {
-        "python": sys.executable,
+        "python": project.python(),
         "analyzer": Path(__file__).with_name("analyzer.py").resolve(),
         "cargo": toolchain / "bin" / "cargo",
         "rustc": toolchain / "bin" / "rustc",
@@ -94,9 +93,8 @@ def write(folder: Path, toolchain: Path) -> None:
     for name, text in (("cargo", CARGO), ("rustc", RUSTC)):
         script = folder / "bin" / name
         text = text.format(**words)
+        # An earlier version linked to rustc.
         if script.is_symlink() or not script.exists() or script.read_text() != text:
-            # A kernel may be running the old one.
-            script.unlink(missing_ok=True)
             project.save(script, text)
         script.chmod(0o755)
     library = folder / "lib"
