@@ -9,6 +9,7 @@ import pytest
 TOOLS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOOLS))
 
+import kernels
 import project
 import template
 
@@ -29,6 +30,14 @@ def require(name):
     if name in project.skipped():
         pytest.skip(f"{name} is missing, and MNIST_KIT_SKIP allows that")
     pytest.fail(f"{name} is missing: {remedy}; or allow the skip with MNIST_KIT_SKIP={name}")
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    """One kernel for all tests of a module, as a start takes long."""
+    started = kernels.Kernel()
+    yield started
+    started.close()
 
 
 @pytest.fixture

@@ -5,11 +5,8 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
-
 import analyzer
 import template
-from kernels import Kernel
 
 
 def metadata(dependencies):
@@ -55,14 +52,6 @@ def asked(kernel, command, **options):
         question, cwd=kernel.folder, capture_output=True, check=True, text=True, **options
     )
     return {package["name"] for package in json.loads(done.stdout)["packages"]}
-
-
-@pytest.fixture(scope="module")
-def kernel():
-    """One kernel for all tests of this file."""
-    kernel = Kernel()
-    yield kernel
-    kernel.close()
 
 
 def test_only_the_question_of_rust_analyzer_gets_another_answer(kernel):

@@ -7,15 +7,6 @@ from pathlib import Path
 import pytest
 
 import hints
-from kernels import Kernel
-
-
-@pytest.fixture(scope="module")
-def kernel():
-    """One kernel for all tests of this file."""
-    kernel = Kernel()
-    yield kernel
-    kernel.close()
 
 
 def refused(kernel, code):

@@ -10,7 +10,6 @@ import pytest
 import project
 import template
 import toolchain
-from kernels import Kernel
 
 ODD = ["", " ", "it's", '"quoted" $HOME `id` \\ *', "two\nlines"]
 BUILT = "target/some-target/debug"
@@ -116,14 +115,6 @@ def test_with_a_crate_in_a_folder_or_a_cache_cargo_always_runs(folder):
     (folder / "Cargo.toml").open("a").write('mine = {path="../mine"}\n')
     for cell in ("one", "two"):
         assert build(folder, cell)[0] == ["cargo", "rustc"]
-
-
-@pytest.fixture(scope="module")
-def kernel():
-    """One kernel for all tests below."""
-    kernel = Kernel()
-    yield kernel
-    kernel.close()
 
 
 def last_build(kernel):
