@@ -6,7 +6,9 @@ use anyhow::{Context, Result, ensure};
 use common::{generator, run_python};
 use mnist_kit::data::{Mnist, Split};
 use mnist_kit::eval::{Bins, average_precisions, evaluate, f1_scores, grad_cam};
-use mnist_kit::model::{Backbone, Cnn, DeepCnn, FastCnn, LeNet, Mlp, ResNet, try_forward};
+use mnist_kit::model::{
+    Backbone, Cnn, DeepCnn, FastCnn, LeNet, Mlp, ResNet, StagedCnn, try_forward,
+};
 use mnist_kit::train::{Adam, AdamW, Moment, OptimizerConfig, Schedule, Sgd, Silent, Unit, fit};
 use mnist_kit::transform::{Affine, Compose, Interpolation, affine};
 use mnist_kit::weights::{load_weights, save_weights};
@@ -196,6 +198,9 @@ fn every_model_starts_answers_and_learns_as_pytorchs() -> Result<()> {
         compare(folder, "Cnn", |path| Cnn::new(path)).context("Cnn")?;
         compare(folder, "DeepCnn", |path| DeepCnn::new(path)).context("DeepCnn")?;
         compare(folder, "FastCnn", |path| FastCnn::new(path)).context("FastCnn")?;
+        let channels = [vec![6, 7], vec![8, 9], vec![10]];
+        let staged = |path: nn::Path| StagedCnn::new(path, &channels).unwrap();
+        compare(folder, "StagedCnn", staged).context("StagedCnn")?;
         compare(folder, "ResNet", |path| ResNet::new(path)).context("ResNet")?;
     }
     Ok(())

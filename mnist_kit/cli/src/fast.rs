@@ -1,11 +1,11 @@
 //! Lesson 6: 99 % in seconds. Nothing is drawn or saved that takes time.
 
-use crate::options::{load_from, rate};
+use crate::options::{held_out, load_from, rate};
 use crate::progress_bar::EpochBar;
 use crate::record::Recorder;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::Args;
-use mnist_kit::data::{Mnist, Split};
+use mnist_kit::data::Mnist;
 use mnist_kit::model::FastCnn;
 use mnist_kit::table::{percent, thousands};
 use mnist_kit::train::{AdamW, Loss, Schedule, fit};
@@ -102,16 +102,4 @@ impl Fast {
         let device = Device::cuda_if_available();
         Recorder::new(path, "fast", self.seed.into(), settings, device).map(Some)
     }
-}
-
-/// Cuts a sixth off the training images: 10,000 of MNIST's 60,000, each digit in its proportion.
-///
-/// Ten images stay out of both parts, so that the number of each digit can be rounded in both.
-fn held_out(train: &Split) -> Result<(Split, Split)> {
-    let sixth = train.len() / 6;
-    let rest = train.len().saturating_sub(sixth + 10);
-    let parts = [("train", rest), ("validation", sixth)];
-    let [train, validation] = <[Split; 2]>::try_from(train.stratified(&parts, 1)?)
-        .map_err(|parts| anyhow!("{} parts, expected 2", parts.len()))?;
-    Ok((train, validation))
 }

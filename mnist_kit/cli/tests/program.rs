@@ -393,3 +393,34 @@ fn the_fast_recipe_says_how_long_it_took_and_keeps_its_record() -> Result<()> {
     assert!(said.contains(" % of 333 validation images after "), "{said}");
     Ok(())
 }
+
+#[test]
+fn networks_on_augmented_images_answer_alone_and_together() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let run = |args: &[&str]| -> Result<String> {
+        let output = mnist(folder.path(), &[&["small", "--epochs", "2"], args].concat())?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let said = run(&["--models", "2", "--seed", "7", "--channels", "6/8", "--records", "."])?;
+    let mut alone = Vec::new();
+    for seed in [7, 8] {
+        let record = RunRecord::load(folder.path().join(format!("small_{seed}.json")))?;
+        let accuracy = 100.0 * record.history.test_accuracy()?;
+        assert!(said.contains(&format!("{accuracy:.2} %")), "{said}");
+        assert_eq!(record.settings["channels"], "6/8");
+        assert_eq!(record.test()?.confusion_matrix()?.counts().concat().iter().sum::<u64>(), 1000);
+        alone.push(accuracy);
+        assert!(folder.path().join(format!("out/small_{seed}.safetensors")).exists());
+    }
+    assert_ne!(alone[0], alone[1]);
+    assert!(said.contains("together"), "{said}");
+    // Complete runs are read from their checkpoints.
+    assert!(!run(&["--models", "2", "--seed", "7", "--channels", "6/8"])?.contains("Epoch"));
+
+    let said = run(&["--models", "1", "--validation", "--out", "other"])?;
+    assert!(said.contains("333 validation images"), "{said}");
+    let output = mnist(folder.path(), &["best", "--channels", "6,x/8"])?;
+    assert!(String::from_utf8(output.stderr)?.contains("expected numbers such as 32,32/64,64/128"));
+    Ok(())
+}

@@ -6,6 +6,7 @@
 
 mod backbone;
 mod cnn;
+mod ensemble;
 mod extract_features;
 mod fast_cnn;
 mod forward;
@@ -13,11 +14,13 @@ mod layers;
 mod mlp;
 mod predict;
 mod resnet;
+mod staged_cnn;
 mod structure;
 mod summary;
 
 pub use backbone::{Backbone, Head, Stages};
 pub use cnn::{Cnn, DeepCnn, LeNet};
+pub use ensemble::Ensemble;
 pub use extract_features::extract_features;
 pub use fast_cnn::FastCnn;
 pub use forward::try_forward;
@@ -28,6 +31,7 @@ pub use mlp::{Activation, Mlp, MlpConfig};
 pub use predict::{Logits, predict};
 pub(crate) use predict::{bar_over, cross_entropy, predict_with};
 pub use resnet::{ResNet, ResidualBlock};
+pub use staged_cnn::StagedCnn;
 pub(crate) use structure::device;
 pub use structure::{Layer, Layers};
 pub(crate) use summary::is_part_of;

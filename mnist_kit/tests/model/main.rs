@@ -3,6 +3,7 @@
 mod backbone;
 #[path = "../common/mod.rs"]
 mod common;
+mod ensemble;
 mod errors;
 mod layers;
 mod mlp;

@@ -4,7 +4,7 @@ use crate::common::{assert_plain, message};
 use anyhow::Result;
 use mnist_kit::model::{
     Activation, Cnn, DeepCnn, FastCnn, Layer, Layers, LeNet, Mlp, MlpConfig, ResNet, ResidualBlock,
-    conv2d, depthwise_conv2d, summary,
+    StagedCnn, conv2d, depthwise_conv2d, summary,
 };
 use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor, nn};
@@ -40,6 +40,8 @@ fn listed_layers_give_the_logits_of_their_model() -> Result<()> {
     check(|path| Cnn::new(path), &digits)?;
     check(|path| DeepCnn::new(path), &digits)?;
     check(|path| FastCnn::new(path), &[3, 1, 24, 24])?;
+    let channels = [vec![3, 4], vec![5], vec![6, 7]];
+    check(|path| StagedCnn::new(path, &channels).unwrap(), &digits)?;
     check(|path| ResNet::new(path), &digits)?;
     check(|path| ResidualBlock::new(path, 4, 4, 1), &[3, 4, 28, 28])?;
     check(|path| ResidualBlock::new(path, 4, 6, 2), &[3, 4, 28, 28])

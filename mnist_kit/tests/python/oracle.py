@@ -73,6 +73,31 @@ class FastCnn(nn.Module):
         return self.fc2(self.fc1(x).relu())
 
 
+class StagedCnn(nn.Module):
+    """Stages of two, two and one convolutions with 6, 7, 8, 9 and 10 channels."""
+
+    def __init__(self):
+        super().__init__()
+        widths = iter([1, 6, 7, 8, 9, 10])
+        inputs = next(widths)
+        self.stages = nn.ModuleList()
+        for convolutions in (2, 2, 1):
+            self.stages.append(nn.ModuleList())
+            for _ in range(convolutions):
+                width = next(widths)
+                conv = nn.Conv2d(inputs, width, 3, bias=False)
+                self.stages[-1].append(nn.ModuleDict({"conv": conv, "bn": nn.BatchNorm2d(width)}))
+                inputs = width
+        self.fc = nn.Linear(inputs, 10)
+
+    def forward(self, x):
+        for i, stage in enumerate(self.stages):
+            x = nn.functional.max_pool2d(x, 2) if i else x
+            for layer in stage:
+                x = layer["bn"](layer["conv"](x)).relu()
+        return self.fc(x.mean((2, 3)))
+
+
 class Block(nn.Module):
     def __init__(self, in_channels, out_channels, stride):
         super().__init__()
@@ -108,7 +133,7 @@ class ResNet(nn.Module):
 
 def models(folder):
     """For each model: fresh weights, logits, and loss, gradients and buffers of one training step."""
-    for make in (LeNet, Cnn, DeepCnn, FastCnn, ResNet):
+    for make in (LeNet, Cnn, DeepCnn, FastCnn, StagedCnn, ResNet):
         torch.manual_seed(4)
         model = make()
         save_file(model.state_dict(), folder / f"{make.__name__}.safetensors")
