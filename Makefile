@@ -6,7 +6,7 @@ ENV_PYTHON = $$($(PYTHON) tools/project.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-tests doctor lab demo test test-browser bench bench-fast bench-kernel bench-page record report install hub \
-	hub-install results torture audit requirements \
+	hub-install image results torture audit requirements \
 	assignments check-assignments grade grade-corpus formgrader feedback test-classroom
 
 help: ## list the targets
@@ -60,6 +60,9 @@ hub-install:
 
 hub: ## start JupyterHub for a class, in an installation
 	@$(PYTHON) tools/hub.py
+
+image: ## build the Dockerfile's image and run lesson 1 in it; LOCAL=1 without Docker's registry
+	@$(PYTHON) tools/server/image.py $(if $(LOCAL),--local)
 
 results: setup ## train lessons 1 to 3 with three seeds each (an hour on two cores)
 	@$(ENV_PYTHON) tools/results.py

@@ -1,8 +1,12 @@
-"""`make formgrader`: opens JupyterLab with nbgrader's formgrader in the course folder."""
+"""`make formgrader`: opens JupyterLab with nbgrader's formgrader in the course folder.
+
+Arguments are handed on to JupyterLab.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 
 import environments
 import project
@@ -18,7 +22,7 @@ def main() -> None:
     # nbgrader reads its settings in the folder where the server starts.
     os.chdir(course.COURSE)
     lab = str(environments.CLASSROOM.folder / "bin" / "jupyter-lab")
-    os.execv(lab, [lab, "--LabApp.default_url=/formgrader"])
+    os.execv(lab, [lab, "--LabApp.default_url=/formgrader", *sys.argv[1:]])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ use tch::{Tensor, nn};
 ///
 /// let vs = nn::VarStore::new(Device::Cpu);
 /// StagedCnn::new(vs.root(), &[vec![4, 4], vec![8, 8], vec![8]])?;
-/// assert_eq!(summary(&vs).total(), 1_758);
+/// assert_eq!(summary(&vs).total(), 1_774);
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 #[derive(Debug)]
