@@ -62,7 +62,7 @@ hub: ## start JupyterHub for a class, in an installation
 	@$(PYTHON) tools/hub.py
 
 image: ## build the Dockerfile's image and run lesson 1 in it; LOCAL=1 without Docker's registry
-	@$(PYTHON) tools/server/image.py $(if $(LOCAL),--local)
+	@$(PYTHON) tools/image.py $(if $(LOCAL),--local)
 
 results: setup ## train lessons 1 to 3 with three seeds each (an hour on two cores)
 	@$(ENV_PYTHON) tools/results.py

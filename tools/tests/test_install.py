@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import course
+import image
 import install
 import project
 
@@ -132,3 +133,20 @@ def test_lessons_come_into_the_home_once(checkout, tmp_path):
     course.bring(home)
     assert (home / "notebooks" / "01_mlp.ipynb").read_text() == "my work"
     assert (home / "notebooks" / "records" / "mlp.json").exists()
+
+
+def test_an_image_needs_docker_or_buildah(monkeypatch):
+    monkeypatch.setattr(image.shutil, "which", lambda program: None)
+    monkeypatch.setattr(sys, "argv", ["image.py"])
+    with pytest.raises(project.Problem, match="Start docker, or install buildah"):
+        image.main()
+
+
+def test_an_image_is_tried_after_it_is_built(monkeypatch):
+    commands = []
+    monkeypatch.setattr(image, "has_docker", lambda: True)
+    monkeypatch.setattr(image, "run", lambda *command: commands.append(command))
+    monkeypatch.setattr(sys, "argv", ["image.py"])
+    image.main()
+    assert [command[:2] for command in commands] == [("docker", "build"), ("docker", "run")]
+    assert commands[0][-1] == project.ROOT and "01_mlp.ipynb" in commands[1][-1]
