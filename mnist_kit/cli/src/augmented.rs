@@ -32,7 +32,7 @@ pub enum Network {
 #[derive(Args)]
 pub struct Augmented {
     /// Number of networks, with the seeds that follow --seed
-    #[arg(long, default_value = "5")]
+    #[arg(long, default_value = "3")]
     models: NonZero<u32>,
     /// Random seed of the first network
     #[arg(long, default_value_t = 42)]
@@ -93,8 +93,8 @@ impl Network {
                 augmentation: 1.0,
             },
             Network::Small => Settings {
-                channels: "4,4/8,8/8".to_string(),
-                epochs: 20,
+                channels: "4,4/6,8/8".to_string(),
+                epochs: 40,
                 lr: 2e-2,
                 label_smoothing: 0.0,
                 augmentation: 0.5,
