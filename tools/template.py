@@ -169,8 +169,7 @@ def wanted_fingerprint() -> dict[str, str]:
     kit = []
     for path in sources:
         if path.is_file():
-            about = path.stat()
-            kit.append([str(path.relative_to(project.ROOT)), about.st_size, about.st_mtime_ns])
+            kit.append([str(path.relative_to(project.ROOT)), *about(path)])
     return {"base": digest(base), "kit": digest(kit)}
 
 
@@ -207,9 +206,13 @@ def damaged() -> str | None:
 
 
 def about(path: Path) -> list[int]:
-    """Returns what changes with a file: size, modification time, inode."""
+    """Returns what changes with a file: size and modification time.
+
+    In whole seconds, and without the inode: the layers of a container image keep nothing finer, and
+    copy the file.
+    """
     status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
+    return [status.st_size, int(status.st_mtime)]
 
 
 def seal() -> None:

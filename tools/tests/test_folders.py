@@ -109,6 +109,16 @@ def test_a_template_that_lost_a_file_is_damaged(lost, built):
     assert template.state() == "damaged"
 
 
+def test_the_template_of_an_image_is_fresh(built):
+    # A layer of an image holds copies of the files, with times in whole seconds.
+    for path in filter(Path.is_file, list(built.rglob("*"))):
+        content, seconds = path.read_bytes(), int(path.stat().st_mtime)
+        path.unlink()
+        path.write_bytes(content)
+        os.utime(path, (seconds, seconds))
+    assert template.state() == "fresh"
+
+
 def test_a_reader_of_a_damaged_template_is_told_what_to_do(built, monkeypatch):
     os.truncate(built / LIBRARY, 0)
     monkeypatch.setattr(template, "is_ours", lambda: False)
