@@ -150,7 +150,7 @@ def test_the_template_becomes_stale_with_what_it_is_made_of(monkeypatch):
     source = project.KIT / "src" / "lib.rs"
     before = source.stat()
     try:
-        os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+        os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000_000))
         changed = template.wanted_fingerprint()
     finally:
         os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
