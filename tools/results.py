@@ -35,6 +35,8 @@ MODELS = {
         42,
     ),
 }
+# Commands that train several seeds themselves: `mnist best --records notebooks/records`.
+OF_SEVERAL_SEEDS = ("best", "small")
 # The full residual networks take hours.
 DEFAULT = ["mlp", "lenet", "cnn", "deep_cnn"]
 HEADER = """
