@@ -1,15 +1,15 @@
 //! The most accurate and the smallest model: `StagedCnn` on augmented images, with several seeds.
 
-use crate::options::{RECORDED_MISTAKES, held_out, load_from, rate};
+use crate::options::{held_out, load_from, rate};
 use crate::progress_bar::EpochBar;
-use crate::record::Recorder;
+use crate::record::{Recorder, add_test};
 use anyhow::{Context, Result};
 use clap::Args;
 use mnist_kit::data::{Batches, Mnist};
-use mnist_kit::eval::{Evaluation, TestRecord, evaluate};
+use mnist_kit::eval::{Evaluation, evaluate};
 use mnist_kit::model::{Ensemble, StagedCnn, summary};
 use mnist_kit::table::{Table, percent, thousands};
-use mnist_kit::train::{AdamW, Loss, RunRecord, Schedule, fit};
+use mnist_kit::train::{AdamW, Loss, Schedule, fit};
 use mnist_kit::transform::{Compose, Interpolation, RandomAffine};
 use mnist_kit::weights::save_weights;
 use serde_json::{Map, Value, json};
@@ -134,7 +134,7 @@ impl Augmented {
             thousands(measured.len() as i64),
             measured.name()
         ));
-        for seed in self.seed..self.seed + self.models.get() {
+        for seed in (self.seed..=u32::MAX).take(self.models.get() as usize) {
             let (model, evaluation) =
                 self.train(network, &settings, seed, &train_batches, &measured_batches)?;
             table = table.row([format!("seed {seed}"), percent(evaluation.accuracy())]);
@@ -205,9 +205,7 @@ impl Augmented {
         run.run()?;
         let evaluation = evaluate(&model, &measured)?;
         if let Some(path) = record {
-            let mut record = RunRecord::load(&path)?;
-            record.test = Some(TestRecord::of(&evaluation, RECORDED_MISTAKES)?);
-            record.save(&path)?;
+            add_test(&path, &evaluation)?;
         }
         save_weights(&vs, self.out.join(format!("{name}.safetensors")))?;
         Ok((model, evaluation))

@@ -1,19 +1,16 @@
 //! Options that every lesson takes.
 
-use crate::record::Recorder;
+use crate::record::{Recorder, add_test};
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, ValueEnum};
 use mnist_kit::data::{Mnist, Settings, Split};
-use mnist_kit::eval::{Evaluation, TestRecord};
+use mnist_kit::eval::Evaluation;
 use mnist_kit::figure::Figure;
 use mnist_kit::train::{RunRecord, Schedule};
 use serde_json::{Map, Value, json};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use tch::Device;
-
-/// The number of a model's most confident mistakes that a record keeps.
-pub const RECORDED_MISTAKES: usize = 10;
 
 #[derive(Args)]
 pub struct Common {
@@ -190,10 +187,7 @@ impl Common {
 
     /// Adds the results on the test images to the record of a run, where one is kept.
     pub fn add_test_to_record(&self, evaluation: &Evaluation) -> Result<()> {
-        let Some(path) = &self.record else { return Ok(()) };
-        let mut record = RunRecord::load(path)?;
-        record.test = Some(TestRecord::of(evaluation, RECORDED_MISTAKES)?);
-        record.save(path)
+        self.record.as_ref().map_or(Ok(()), |path| add_test(path, evaluation))
     }
 
     /// Loads MNIST, from `--data` where it is given.

@@ -1,12 +1,16 @@
 //! The record of a run, which `--record` asks for.
 
 use anyhow::{Context, Result, ensure};
+use mnist_kit::eval::{Evaluation, TestRecord};
 use mnist_kit::train::{EpochRecord, History, RunRecord};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tch::Device;
 use time::OffsetDateTime;
+
+/// The number of a model's most confident mistakes that a record keeps.
+const RECORDED_MISTAKES: usize = 10;
 
 /// Writes the record of a run at the end of each epoch.
 pub struct Recorder {
@@ -100,6 +104,13 @@ impl Recorder {
         self.record.date = today();
         self.record.save(&self.path)
     }
+}
+
+/// Adds the results on the test images to the record of a run.
+pub fn add_test(path: &Path, evaluation: &Evaluation) -> Result<()> {
+    let mut record = RunRecord::load(path)?;
+    record.test = Some(TestRecord::of(evaluation, RECORDED_MISTAKES)?);
+    record.save(path)
 }
 
 /// The date in UTC, as `2026-11-28`.
