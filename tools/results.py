@@ -29,7 +29,8 @@ MODELS = {
         ["resnet", "--width", "16", "--schedule", "one-cycle", "--lr", "3e-3", "--epochs", "5"],
         42,
     ),
-    # Lesson 5 loads it. Needs MNIST_KIT_WEIGHTS or internet access.
+    # Lesson 5 loads the records of both. They need MNIST_KIT_WEIGHTS or internet access.
+    "transfer_resnet18": (["transfer", "--views", "1", "--head-epochs", "15"], 42),
     "transfer_mobilenet_v2": (
         ["transfer", "--backbone", "mobilenet-v2", "--views", "1", "--head-epochs", "15"],
         42,

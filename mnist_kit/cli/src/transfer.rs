@@ -188,6 +188,7 @@ impl Transfer {
         let epoch = history.best()?;
         let validation_accuracy = percent(epoch.val_accuracy.unwrap_or(f64::NAN));
         let test_accuracy = percent(evaluation.accuracy());
+        common.add_test_to_record(&evaluation)?;
         common.add_to_record(&format!(
             "Phase 1: validation {} after {} epochs over {} views of each image\n\
              Best epoch of phase 2: {}, validation {validation_accuracy}, test {test_accuracy}\n\
