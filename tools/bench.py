@@ -3,7 +3,8 @@
 Each side is a process of its own; they take turns, a round each. The sides are the kit's `fit`
 (benches/lessons.rs), the pipeline of the lesson's source, and the fastest PyTorch, with and without
 `torch.compile` (bench_pytorch.py). A row's measurements go to out/bench/ROW.json, so that rows can be
-measured one at a time; `--table` prints what is there.
+measured one at a time; `--table` prints what is there. Then criterion times the parts of the kit's
+steps (benches/parts.rs), which `make bench ROWS=parts` does alone.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ FOLDER = project.ROOT / "out" / "bench"
 KIT, SOURCE, EAGER, COMPILED, MATMUL = "kit", "source", "eager", "compiled", "matmul"
 OTHER = "other build"  # of the kit, with --against
 MEGABYTE = 1024  # in the kilobytes of /proc
+PARTS = "parts"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,22 +63,27 @@ def main() -> int:
         "--against", metavar="PROGRAM", help="another build of the kit's side, which takes turns, too"
     )
     parser.add_argument("--table", action="store_true", help="only print what was measured before")
-    parser.add_argument("only", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; default: all")
+    known = [*ROWS, PARTS]
+    parser.add_argument("only", nargs="*", metavar="ROW", help=f"of {', '.join(known)}; default: all")
     arguments = parser.parse_args()
-    names = arguments.only or list(ROWS)
-    if unknown := [name for name in names if name not in ROWS]:
-        raise project.Problem(f"There is no row {unknown[0]}. Rows: {', '.join(ROWS)}")
+    names = arguments.only or known
+    if unknown := [name for name in names if name not in known]:
+        raise project.Problem(f"There is no row {unknown[0]}. Rows: {', '.join(known)}")
     if not arguments.table:
-        if "MNIST_KIT_DATA" not in os.environ:
+        if names != [PARTS] and "MNIST_KIT_DATA" not in os.environ:
             raise project.Problem("Set MNIST_KIT_DATA to a folder with the four files of MNIST.")
         program = project.built("lessons", "bench", "--bench", "lessons")
-        for name in names:
+        for name in (name for name in names if name != PARTS):
             programs = {KIT: program} | ({OTHER: arguments.against} if arguments.against else {})
             rounds = arguments.rounds or ROWS[name].rounds
             measured = measure(name, programs, arguments.threads, rounds)
             project.save(FOLDER / f"{name}.json", json.dumps(measured, indent=1))
     files = [FOLDER / f"{name}.json" for name in ROWS]
     print(table({file.stem: json.loads(file.read_text()) for file in files if file.exists()}))
+    if PARTS in names and not arguments.table:
+        program = project.built(PARTS, "bench", "--bench", PARTS)
+        environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads)}
+        subprocess.run([program, "--bench"], cwd=project.ROOT, env=environment, check=True)
     return 0
 
 

@@ -214,11 +214,14 @@ impl Lines {
         let place = |value: f64, (low, high): (f64, f64), size: f64| {
             size * (value - low) / (high - low).max(1e-90)
         };
+        let across = |x: f64| if self.logarithmic_x { x.log10() } else { x };
+        let x = (across(x.0), across(x.1));
         let curves: Vec<Vec<(f64, f64)>> = self
             .series
             .iter()
             .map(|(_, points)| {
-                points.iter().map(|&at| (place(at.0, x, SIZE.0), place(at.1, y, SIZE.1))).collect()
+                let at = |&(a, b)| (place(across(a), x, SIZE.0), place(b, y, SIZE.1));
+                points.iter().map(at).collect()
             })
             .collect();
         let hides = |upper: &[(f64, f64)], lower: &[(f64, f64)]| {
@@ -331,5 +334,16 @@ mod tests {
             .series("c", curve(0.0))
             .series("d", curve(0.001));
         assert_eq!(lines.overlaps((0.0, 8.0), (0.0, 4.0)), [0, 0, 1, 2]);
+    }
+
+    #[test]
+    fn points_near_each_other_lie_apart_on_a_logarithmic_axis() {
+        let lines = Lines::new("Seconds", "Accuracy (%)")
+            .series("a", [(3.0, 99.1)])
+            .series("b", [(10.0, 99.1)])
+            .series("c", [(10_000.0, 97.0)]);
+        let (x, y) = ((3.0, 10_000.0), (97.0, 99.1));
+        assert_eq!(lines.overlaps(x, y), [0, 1, 0]);
+        assert_eq!(lines.logarithmic_x().overlaps(x, y), [0, 0, 0]);
     }
 }
