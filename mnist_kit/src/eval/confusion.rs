@@ -143,6 +143,21 @@ impl ConfusionMatrix {
             .collect()
     }
 
+    /// Fraction of all images that were classified correctly, 0–1; `None` without images.
+    ///
+    /// ```
+    /// use mnist_kit::eval::ConfusionMatrix;
+    ///
+    /// assert_eq!(ConfusionMatrix::new(&[0, 1, 1, 1], &[0, 1, 0, 1], 2)?.accuracy(), Some(0.75));
+    /// assert_eq!(ConfusionMatrix::new(&[], &[], 2)?.accuracy(), None);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    pub fn accuracy(&self) -> Option<f64> {
+        let images: u64 = self.counts.iter().flatten().sum();
+        let right: u64 = self.counts.iter().enumerate().map(|(class, row)| row[class]).sum();
+        (images > 0).then(|| right as f64 / images as f64)
+    }
+
     /// Fraction of each class's images that were classified correctly, 0–1 (scikit-learn's recall
     /// by class); `None` for a class without images.
     pub fn per_class_accuracy(&self) -> Vec<Option<f64>> {
