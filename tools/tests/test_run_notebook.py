@@ -111,20 +111,25 @@ def test_a_notebook_that_passes_is_written_without_traces_of_the_machine(tmp_pat
 LESSONS = sorted(path.stem for path in (project.ROOT / "notebooks").glob("*.ipynb"))
 
 
-def quick(lesson, folder, **variables):
+def notebook_of(lesson):
+    return project.ROOT / "notebooks" / f"{lesson}.ipynb"
+
+
+def quick(notebook, folder, **variables):
     """Runs a lesson on a slice of the data; returns what its figures say."""
-    command = [sys.executable, project.ROOT / "tools" / "demo.py", f"notebooks/{lesson}.ipynb", folder]
+    command = [sys.executable, project.ROOT / "tools" / "demo.py", notebook, folder]
     environment = os.environ | {"MNIST_KIT_QUICK": "1"} | variables
     done = subprocess.run(command, cwd=project.ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Test accuracy: " in done.stdout
-    assert (folder / f"{lesson}.html").stat().st_size > 0 and json.loads((folder / f"{lesson}.ipynb").read_text())
+    assert (folder / f"{notebook.stem}.html").stat().st_size > 0
+    assert json.loads((folder / notebook.name).read_text())
     return "".join(path.read_text() for path in (folder / "figures").glob("*.svg"))
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_lesson_runs_on_mnist(lesson, tmp_path, mnist_folder):
-    figures = quick(lesson, tmp_path, MNIST_KIT_DATA=str(mnist_folder))
+    figures = quick(notebook_of(lesson), tmp_path, MNIST_KIT_DATA=str(mnist_folder))
     assert "quick mode" in figures and "generated" not in figures
 
 
@@ -132,7 +137,23 @@ def test_a_lesson_runs_on_mnist(lesson, tmp_path, mnist_folder):
 @pytest.mark.parametrize("lesson", [LESSONS[0], LESSONS[-1]])
 def test_a_lesson_runs_on_generated_digits(lesson, tmp_path):
     offline = {"MNIST_KIT_DATA": "", "MNIST_KIT_CACHE": str(tmp_path), "MNIST_KIT_OFFLINE": "1"}
-    assert "generated digits (not MNIST)" in quick(lesson, tmp_path, **offline)
+    assert "generated digits (not MNIST)" in quick(notebook_of(lesson), tmp_path, **offline)
+
+
+@pytest.mark.parametrize("lesson", [LESSONS[2]])
+def test_a_lesson_runs_on_fashion_mnist(lesson, tmp_path, mnist_folder):
+    """MNIST's files, read as those of Fashion-MNIST: the classes are kinds of clothing."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    (folder / "records").symlink_to(project.ROOT / "notebooks" / "records")
+    text = notebook_of(lesson).read_text()
+    for old, new in [("Mnist::load()", "Mnist::fashion()"), ("../mnist_kit", str(project.KIT))]:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / f"{lesson}.ipynb").write_text(text)
+    clothing = {"MNIST_KIT_FASHION": str(mnist_folder), "MNIST_KIT_DATA": ""}
+    figures = quick(folder / f"{lesson}.ipynb", tmp_path / "out", **clothing)
+    assert "Ankle boot" in figures and "generated" not in figures
 
 
 def test_a_cell_that_titles_a_figure_shows_the_figure(tmp_path):
