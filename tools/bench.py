@@ -69,17 +69,19 @@ def main() -> int:
     names = arguments.only or known
     if unknown := [name for name in names if name not in known]:
         raise project.Problem(f"There is no row {unknown[0]}. Rows: {', '.join(known)}")
-    if not arguments.table:
-        if names != [PARTS] and "MNIST_KIT_DATA" not in os.environ:
+    rows = [name for name in names if name != PARTS]
+    if rows and not arguments.table:
+        if "MNIST_KIT_DATA" not in os.environ:
             raise project.Problem("Set MNIST_KIT_DATA to a folder with the four files of MNIST.")
         program = project.built("lessons", "bench", "--bench", "lessons")
-        for name in (name for name in names if name != PARTS):
+        for name in rows:
             programs = {KIT: program} | ({OTHER: arguments.against} if arguments.against else {})
             rounds = arguments.rounds or ROWS[name].rounds
             measured = measure(name, programs, arguments.threads, rounds)
             project.save(FOLDER / f"{name}.json", json.dumps(measured, indent=1))
-    files = [FOLDER / f"{name}.json" for name in ROWS]
-    print(table({file.stem: json.loads(file.read_text()) for file in files if file.exists()}))
+    if rows:
+        files = [FOLDER / f"{name}.json" for name in ROWS]
+        print(table({file.stem: json.loads(file.read_text()) for file in files if file.exists()}))
     if PARTS in names and not arguments.table:
         program = project.built(PARTS, "bench", "--bench", PARTS)
         environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads)}

@@ -1,4 +1,4 @@
-//! The parts of a training step, each timed by criterion: `make bench-parts`.
+//! The parts of a training step, each timed by criterion: `make bench ROWS=parts`.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use mnist_kit::Result;
