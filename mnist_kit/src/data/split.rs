@@ -244,10 +244,11 @@ impl Split {
     /// in the proportions that they have here.
     ///
     /// The number of images of a class in a part is rounded, the largest remainders up, so that
-    /// the sizes are exact. Images keep their order.
+    /// the sizes are exact. The parts may add up to the whole split. Images keep their order.
     ///
     /// # Errors
-    /// When a class has too few images for all parts, or so few that a part would have none of it.
+    /// When the sizes add up to more images than there are, or when a part would have none of a
+    /// class.
     ///
     /// ```
     /// use mnist_kit::data::Mnist;
@@ -271,25 +272,28 @@ impl Split {
         }
         let mut splits = Vec::new();
         for &(name, size) in parts {
-            let mut chosen = Vec::new();
-            for (class, wanted) in apportion(&counts, size).into_iter().enumerate() {
-                let left = by_class[class].len();
-                ensure!(
-                    wanted <= left && (wanted > 0 || counts[class] == 0),
-                    "{}: class {} has {} images, {left} of them left for {wanted} of the {size} \
-                     of {name}; expected at least one for each part, and no more than there are",
-                    self.name,
-                    self.class_name(class as i64),
-                    counts[class]
-                );
-                chosen.extend(by_class[class].split_off(left - wanted));
-            }
+            let left: Vec<usize> = by_class.iter().map(Vec::len).collect();
+            let available: usize = left.iter().sum();
             ensure!(
-                chosen.len() == size,
-                "{}: {size} images for {name}, but there are {}",
+                size <= available,
+                "{}: {available} of {} images are left for the {size} of {name}; expected no more \
+                 than there are",
                 self.name,
                 self.len()
             );
+            let mut chosen = Vec::new();
+            for (class, wanted) in apportion(&counts, &left, size).into_iter().enumerate() {
+                ensure!(
+                    wanted > 0 || counts[class] == 0,
+                    "{}: class {} has {} images, {} of them left, and none would be among the \
+                     {size} of {name}; expected at least one for each part",
+                    self.name,
+                    self.class_name(class as i64),
+                    counts[class],
+                    left[class]
+                );
+                chosen.extend(by_class[class].split_off(left[class] - wanted));
+            }
             chosen.sort_unstable();
             splits.push(Split { name: name.to_string(), ..self.select(&chosen)? });
         }
@@ -376,20 +380,29 @@ impl fmt::Display for Split {
     }
 }
 
-/// Splits `size` in proportion to the counts, by largest remainders.
-fn apportion(counts: &[i64], size: usize) -> Vec<usize> {
+/// Splits `size` in proportion to the counts, by largest remainders, with at most `left` of a class.
+///
+/// `size` must not exceed the sum of `left`.
+fn apportion(counts: &[i64], left: &[usize], size: usize) -> Vec<usize> {
     let total = counts.iter().sum::<i64>().max(1) as u128;
     // The product of two sizes can exceed 64 bits.
     let exact = |count: i64| {
         let product = size as u128 * count as u128;
         ((product / total) as usize, product % total)
     };
-    let mut parts: Vec<usize> = counts.iter().map(|&count| exact(count).0).collect();
+    let mut parts: Vec<usize> =
+        counts.iter().zip(left).map(|(&count, &left)| exact(count).0.min(left)).collect();
     let mut by_remainder: Vec<usize> = (0..counts.len()).collect();
     by_remainder.sort_by_key(|&class| std::cmp::Reverse(exact(counts[class]).1));
-    let missing = size - parts.iter().sum::<usize>();
-    for &class in by_remainder.iter().take(missing) {
-        parts[class] += 1;
+    let mut missing = size - parts.iter().sum::<usize>();
+    // One round is enough, unless earlier parts have been rounded up and left a class too few.
+    while missing > 0 {
+        for &class in &by_remainder {
+            if missing > 0 && parts[class] < left[class] {
+                parts[class] += 1;
+                missing -= 1;
+            }
+        }
     }
     parts
 }

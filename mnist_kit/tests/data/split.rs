@@ -98,7 +98,7 @@ fn parts_of_any_size_are_refused_without_overflow() {
     let split = named();
     for size in [101, usize::MAX / 10, usize::MAX] {
         let wrong = message(split.stratified(&[("part", size)], 1));
-        assert!(wrong.contains(&format!("of the {size} of part")), "{wrong}");
+        assert!(wrong.contains(&format!("for the {size} of part")), "{wrong}");
     }
 }
 

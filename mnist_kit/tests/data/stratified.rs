@@ -48,6 +48,34 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn stratified_parts_can_add_up_to_the_whole(
+        counts in proptest::array::uniform4(40_usize..60),
+        first in 20_usize..60,
+        second in 20_usize..60,
+        seed: u64,
+    ) {
+        let labels: Vec<i64> = (0..4).flat_map(|c| vec![c; counts[c as usize]]).collect();
+        let total = labels.len();
+        let sizes = [first, second, total - first - second];
+        let named = ["train", "validation", "test"].into_iter().zip(sizes);
+        let all = labelled(&labels).unwrap();
+        let parts = all.stratified(&named.collect::<Vec<_>>(), seed).unwrap();
+        let mut seen = Vec::new();
+        for (part, size) in parts.iter().zip(sizes) {
+            for (class, &count) in part.class_counts().unwrap().counts().iter().enumerate() {
+                let exact = size as f64 * counts[class] as f64 / total as f64;
+                prop_assert!((count as f64 - exact).abs() < 2.0, "{count} for {exact}");
+            }
+            seen.extend(Vec::<u8>::try_from(part.images().flatten(0, -1)).unwrap());
+        }
+        seen.sort_unstable();
+        prop_assert_eq!(seen, (0..total as u8).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn a_class_with_too_few_images_is_named() -> Result<()> {
     let labels: Vec<i64> = (0..40).map(|i| i64::from(i > 0) + i64::from(i > 1)).collect();
