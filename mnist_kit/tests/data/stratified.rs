@@ -46,10 +46,7 @@ proptest! {
         let again = all.stratified(&[("a", first), ("b", 8)], seed).unwrap();
         prop_assert_eq!(again[0].images(), parts[0].images());
     }
-}
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn stratified_parts_can_add_up_to_the_whole(
         counts in proptest::array::uniform4(40_usize..60),
