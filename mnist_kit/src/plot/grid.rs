@@ -100,9 +100,10 @@ pub fn confidence_grid(predictions: &[Prediction], rows: usize, cols: usize) -> 
     Ok(item_grid(&items, rows, cols)?.note(note))
 }
 
-/// Plots images below titles of your own, row by row; cells that remain stay empty.
+/// Plots images below titles of your own, row by row.
 ///
-/// The cells have the proportions of the widest and the tallest image. Color bars show the scales of
+/// Cells that remain in the last row stay empty, and rows without an image are left out. The cells
+/// have the proportions of the widest and the tallest image. Color bars show the scales of
 /// [`GridItem::overlay`] and [`GridItem::signed`].
 ///
 /// # Errors
@@ -129,6 +130,7 @@ pub fn item_grid(items: &[GridItem], rows: usize, cols: usize) -> Result<Figure>
         "{} images do not fit into {rows} rows of {cols}; take fewer images or more rows",
         items.len()
     );
+    let rows = items.len().div_ceil(cols);
     let scales = Scales::of(items);
     let pictures = items.iter().map(|item| scales.picture(item)).collect();
     let grid = Grid { items: items.to_vec(), pictures, bars: scales.bars(), rows, cols };

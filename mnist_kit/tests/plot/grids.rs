@@ -21,8 +21,10 @@ fn a_grid_names_the_classes() -> Result<()> {
     let whole = "width=\"1120\" height=\"1120\"";
     assert_eq!(count(&svg, whole), 10);
     assert!((0..10).all(|digit| writes(&svg, &digit.to_string())));
-    // Fewer images than cells: the other cells stay empty.
-    assert_eq!(count(&image_grid(&split(3), 2, 5)?.to_svg()?, whole), 3);
+    // Fewer images than cells: the other cells stay empty, and there is no empty row.
+    let three = image_grid(&split(3), 2, 5)?.to_svg()?;
+    assert_eq!(count(&three, whole), 3);
+    assert_eq!(three, image_grid(&split(3), 1, 5)?.to_svg()?);
     // The tallest grids leave room for title, caption and note.
     let high =
         image_grid(&split(300), 100, 3)?.title("title").caption("caption").note(Some("note"));
