@@ -43,7 +43,7 @@ def test_whole_runs_go_to_the_lessons_and_short_ones_do_not(tmp_path, monkeypatc
         "resnet_one_cycle_42.json",
         "resnet_one_cycle_43.json",
     ]
-    assert calls[1][1:6] == ["resnet", "--schedule", "one-cycle", "--epochs", "1"]
+    assert calls[1][1:6] == ["resnet", "--schedule", "one-cycle", "--epochs", "3"]
     assert calls[1][6:8] == ["--seed", "42"]
     assert "| resnet_one_cycle | 2 |" in capsys.readouterr().out
 
