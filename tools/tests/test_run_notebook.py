@@ -151,7 +151,8 @@ def test_a_lesson_runs_on_generated_digits(lesson, tmp_path):
     assert "generated digits (not MNIST)" in quick(notebook_of(lesson), tmp_path, **offline)
 
 
-@pytest.mark.parametrize("lesson", [LESSONS[2]])
+# A fast one that shows classes by name.
+@pytest.mark.parametrize("lesson", [LESSONS[1]])
 def test_a_lesson_runs_on_fashion_mnist(lesson, tmp_path, mnist_folder):
     """MNIST's files, read as those of Fashion-MNIST: the classes are kinds of clothing."""
     folder = tmp_path / "notebooks"
